@@ -1,0 +1,205 @@
+// gridstep data: pictures and data sets.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/gridstep/commands.h"
+#include "data/bicubic.h"
+#include "data/check.h"
+#include "data/codecs/decode.h"
+#include "data/codecs/encode.h"
+#include "data/dataset.h"
+#include "data/photo_files.h"
+#include "data/synthetic.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+
+namespace gridstep {
+namespace {
+
+// A path as people may see it: control characters of odd file names must not reach the terminal.
+std::string printable(const fs::path& path) {
+  std::string text = path.string();
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
+
+void add_border(CLI::App& command, std::string& border) {
+  command.add_option("--border", border, "what lies outside a picture: mirror (as DIV2K) or replicate")
+      ->check(CLI::IsMember({"mirror", "replicate"}))
+      ->capture_default_str();
+}
+
+void add_scale(CLI::App& command, int& scale) {
+  command.add_option("--scale", scale, "factor: 2, 3 or 4")->check(CLI::IsMember({2, 3, 4}))->capture_default_str();
+}
+
+void add_max_pixels(CLI::App& command, std::int64_t& max_pixels) {
+  command.add_option("--max-pixels", max_pixels, "refuse pictures that claim more pixels")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+struct ReduceArgs {
+  std::string in, out;
+  int scale = 3;
+  std::string border = "mirror";
+  std::int64_t max_pixels = kDefaultMaxPixels;
+};
+
+void run_reduce(const ReduceArgs& args) {
+  if (probe_image(args.in).alpha) log_warn("{}: has an alpha channel; composited over white", printable(args.in));
+  const Image hr = decode_image(args.in, {args.max_pixels, 0});
+  try {
+    const Image lr = bicubic_reduce(hr, args.scale, parse_border(args.border));
+    write_png(args.out, lr);
+    fmt::print("{}: {} x {} -> {}: {} x {}\n", printable(args.in), hr.width, hr.height, printable(args.out), lr.width,
+               lr.height);
+  } catch (const DataError& e) {
+    fail<DataError>("{}: {}", printable(args.in), e.what());
+  }
+}
+
+void add_reduce(CLI::App& data) {
+  auto args = std::make_shared<ReduceArgs>();
+  CLI::App* command = data.add_subcommand("reduce", "Reduce a picture as MATLAB's bicubic imresize does (PNG out)");
+  command->add_option("input", args->in, "PNG or JPEG picture")->required();
+  command->add_option("output", args->out, "PNG file to write")->required();
+  add_scale(*command, args->scale);
+  command->get_option("--scale")->required();
+  add_border(*command, args->border);
+  add_max_pixels(*command, args->max_pixels);
+  command->callback([args] { run_reduce(*args); });
+}
+
+struct CheckArgs {
+  std::string path;
+  std::int64_t max_pixels = kDefaultMaxPixels;
+};
+
+void run_check(const CheckArgs& args) {
+  const CheckReport report = check_path(args.path, args.max_pixels);
+  const std::vector<CheckedFile> bad = report.bad();
+  for (const CheckedFile& file : bad) fmt::print("bad  {}: {}\n", printable(file.path), file.fault);
+  fmt::print("{} pictures: {} good, {} bad; {} other files passed over\n", report.files.size(),
+             report.files.size() - bad.size(), bad.size(), report.passed_over);
+  std::fflush(stdout);
+  if (report.files.empty()) fail<DataError>("{}: no pictures found", printable(args.path));
+  if (!bad.empty())
+    fail<DataError>("{}: {} of {} pictures cannot be used", printable(args.path), bad.size(), report.files.size());
+}
+
+void add_check(CLI::App& data) {
+  auto args = std::make_shared<CheckArgs>();
+  CLI::App* command = data.add_subcommand("check", "Decode a picture, or all below a folder, and name the bad ones");
+  command->add_option("path", args->path, "file or folder (after -- when it begins with a dash)")->required();
+  add_max_pixels(*command, args->max_pixels);
+  command->callback([args] { run_check(*args); });
+}
+
+struct SynthArgs {
+  std::string folder;
+  int images = 40;
+  int size = 192;
+  std::uint64_t seed = 0;
+};
+
+void write_synthetic(const fs::path& folder, int images, std::uint32_t first_id, const SynthArgs& args) {
+  fs::create_directories(folder);
+  for (int i = 0; i < images; ++i) {
+    const std::uint32_t id = first_id + static_cast<std::uint32_t>(i);
+    write_png(folder / fmt::format("synthetic-{:06}.png", i), dead_leaves(args.size, args.size, args.seed, id));
+  }
+}
+
+void run_synth(const SynthArgs& args) {
+  const fs::path root = args.folder;
+  for (const fs::path& folder : {root / "train", root / "val"}) {
+    if (is_folder(folder) && !fs::is_empty(folder))
+      fail<ConfigError>("{} is not empty; name another folder, or remove it first", printable(folder));
+  }
+  const int n_val = synthetic_val_images(args.images);
+  write_synthetic(root / "train", args.images, 0, args);
+  write_synthetic(root / "val", n_val, kSyntheticValFirstId, args);
+  fmt::print("{}: {} train and {} val pictures of {} x {}\n", printable(root), args.images, n_val, args.size,
+             args.size);
+}
+
+void add_synth(CLI::App& data) {
+  auto args = std::make_shared<SynthArgs>();
+  CLI::App* command = data.add_subcommand("synth", "Write generated pictures to DIR/train and DIR/val");
+  command->add_option("folder", args->folder, "folder to write to")->required();
+  command->add_option("--images", args->images, "training pictures; a fifth as many for val")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--size", args->size, "side in pixels")->check(CLI::Range(16, 4096))->capture_default_str();
+  command->add_option("--seed", args->seed, "seed of the generator")->capture_default_str();
+  command->callback([args] { run_synth(*args); });
+}
+
+struct PackArgs {
+  std::string root;
+  std::string name = "div2k";
+  std::string split = "both";
+  std::string border = "mirror";
+  std::string out;
+  int scale = 3;
+  int limit = 0;
+  std::int64_t max_pixels = kDefaultMaxPixels;
+};
+
+void run_pack(const PackArgs& args) {
+  SrDataOptions options;
+  options.name = args.name;
+  options.root = args.root;
+  options.scale = args.scale;
+  options.border = parse_border(args.border);
+  options.cache_dir = args.out;
+  options.limit = args.limit;
+  options.max_pixels = args.max_pixels;
+  const std::vector<std::string> splits =
+      args.split == "both" ? std::vector<std::string>{"train", "val"} : std::vector<std::string>{args.split};
+  for (const std::string& split : splits) {
+    options.split = split;
+    const SrDataset dataset = open_sr_dataset(options);
+    fmt::print("{}\n  {}\n  {} bytes, digest {}\n", dataset.description(), printable(dataset.pack_path()),
+               fs::file_size(dataset.pack_path()), dataset.digest());
+    for (const SkippedFile& file : dataset.skipped())
+      fmt::print("  skipped {}: {}\n", printable(file.name), file.reason);
+  }
+}
+
+void add_pack(CLI::App& data) {
+  auto args = std::make_shared<PackArgs>();
+  CLI::App* command = data.add_subcommand("pack", "Decode and reduce a data set ahead of its first use");
+  command->add_option("folder", args->root, "folder of the data set")->required();
+  command->add_option("--name", args->name, "data set: div2k or image_folder")
+      ->check(CLI::IsMember({"div2k", "image_folder"}))
+      ->capture_default_str();
+  command->add_option("--split", args->split, "train, val or both")
+      ->check(CLI::IsMember({"train", "val", "both"}))
+      ->capture_default_str();
+  add_scale(*command, args->scale);
+  add_border(*command, args->border);
+  command->add_option("--limit", args->limit, "only the first photos of each split; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--out", args->out, "folder for packs (default: " + default_cache_dir().string() + ")");
+  add_max_pixels(*command, args->max_pixels);
+  command->callback([args] { run_pack(*args); });
+}
+
+}  // namespace
+
+void add_data_commands(CLI::App& app) {
+  CLI::App* data = app.add_subcommand("data", "Check, reduce, generate and pack pictures");
+  data->require_subcommand(1);
+  add_reduce(*data);
+  add_check(*data);
+  add_synth(*data);
+  add_pack(*data);
+}
+
+}  // namespace gridstep

@@ -1,0 +1,127 @@
+// gridstep eval: measures a checkpoint on a data set.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/gridstep/commands.h"
+#include "apps/gridstep/sr_evaluator.h"
+#include "apps/gridstep/sr_runner.h"
+#include "data/codecs/decode.h"
+#include "data/codecs/encode.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/study/definition.h"
+#include "engine/train/checkpoint.h"
+
+namespace gridstep {
+namespace {
+
+struct EvalArgs {
+  std::string checkpoint, data, name, split = "val", json, device = "auto", fuse = "all", arithmetic = "codes", image, out;
+  int threads = 0, tile = 0;
+};
+
+Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
+  Config config = parse_study(file.metadata("config"), file.path().string() + " (config)").base;
+  config.set("run.device", args.device, "--device");
+  config.set("run.threads", std::int64_t{args.threads}, "--threads");
+  config.set("run.fuse", args.fuse, "--fuse");
+  config.set("run.arithmetic", args.arithmetic, "--arithmetic");
+  config.set("eval.tile", std::int64_t{args.tile}, "--tile");
+  if (!args.name.empty()) {
+    config.set("data.name", args.name, "--data-name");
+  } else if (!args.data.empty() && config.get_string("data.name") == "synthetic") {
+    config.set("data.name", std::string("image_folder"), "--data");
+  }
+  if (!args.data.empty()) config.set("data.root", args.data, "--data");
+  config.set("data.val_limit", std::int64_t{0}, "eval");
+  return config;
+}
+
+// A network with a checkpoint's weights, ready to compute.
+struct LoadedNetwork {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<ParameterStore> store;
+  SrTask task;
+  bool quantized = false;
+};
+
+LoadedNetwork load_network(const SafetensorsFile& file, const Config& config) {
+  LoadedNetwork n;
+  n.device = open_device(config);
+  n.task = sr_task(config);
+  n.quantized = file.metadata("quantized") == "1";
+  const Graph graph = sr_inference_graph(n.task, 32, 32, n.quantized);
+  n.store = std::make_unique<ParameterStore>(*n.device, graph.parameters(), 1, 0, false);
+  load_checkpoint(file, *n.store, 0, 0);
+  return n;
+}
+
+void enlarge_image(LoadedNetwork& network, const EvalArgs& args) {
+  if (args.out.empty()) fail<ConfigError>("--image {} needs --out FILE.png for the enlarged image", args.image);
+  const std::vector<SrPhoto> none;
+  SrEvaluator evaluator(network.task, none, args.tile, network.device->available_bytes() / 4);
+  const Image in = decode_image(args.image);
+  write_png(args.out, evaluator.enlarge(*network.store, 0, in.view(), network.quantized));
+  fmt::print("{}: {}x{} enlarged by {} to {}\n", args.image, in.width, in.height, network.task.scale(), args.out);
+}
+
+nlohmann::ordered_json as_json(const SrMetrics& m) {
+  return {{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"ssim", m.ssim_y}, {"ssim_rgb", m.ssim_rgb}, {"loss", m.loss}};
+}
+
+void measure_data(LoadedNetwork& network, const Config& config, const EvalArgs& args) {
+  const SrDataset data = open_sr_dataset(sr_data(config, args.split));
+  log_info("data: {}", data.description());
+  for (const SkippedFile& f : data.skipped()) log_warn("left out {}: {}", f.name, f.reason);
+  SrEvaluator evaluator(network.task, data.photos(), args.tile, network.device->available_bytes() / 4);
+  const SrMetrics m = evaluator.evaluate(*network.store, network.quantized, true)[0];
+  const SrMetrics floor = evaluator.bicubic(*network.device);
+  const int scale = network.task.scale();
+  fmt::print("{} x{}, {}, {} images\n", network.task.model, scale, network.quantized ? bits_text(config) : "float", data.photos().size());
+  fmt::print("{:<10} {:>10} {:>10} {:>10} {:>10}\n", "", "PSNR-Y", "PSNR-RGB", "SSIM-Y", "SSIM-RGB");
+  for (const auto& [name, row] : {std::pair{"network", m}, std::pair{"bicubic", floor}}) {
+    fmt::print("{:<10} {:>10.3f} {:>10.3f} {:>10.4f} {:>10.4f}\n", name, row.psnr_y, row.psnr_rgb, row.ssim_y, row.ssim_rgb);
+  }
+  fmt::print("Y: BT.601, crop {} px; RGB: crop {} px; 8-bit output; means over images, dB\n", network.task.crop_y(), network.task.crop_rgb());
+  if (args.json.empty()) return;
+  const nlohmann::ordered_json result{{"checkpoint", args.checkpoint}, {"split", args.split},         {"images", data.photos().size()},
+                                      {"data_digest", data.digest()},  {"network", as_json(m)}, {"bicubic", as_json(floor)}};
+  write_file_atomic(args.json, result.dump(2) + "\n");
+}
+
+void run_eval(const EvalArgs& args) {
+  if (args.data.empty() && args.name.empty() && args.image.empty()) {
+    fail<ConfigError>("nothing to evaluate on: give --data DIR, --data-name synthetic, or --image FILE");
+  }
+  const SafetensorsFile file{fs::path(args.checkpoint)};
+  const Config config = config_of(file, args);
+  LoadedNetwork network = load_network(file, config);
+  if (!args.image.empty()) return enlarge_image(network, args);
+  measure_data(network, config, args);
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  auto args = std::make_shared<EvalArgs>();
+  CLI::App* command = app.add_subcommand("eval", "Measure a checkpoint on a data set, or enlarge one image");
+  command->add_option("--checkpoint", args->checkpoint, "Checkpoint: .../checkpoints/last.safetensors")->required();
+  command->add_option("--data", args->data, "Folder of the data set");
+  command->add_option("--data-name", args->name, "Data set: div2k, image_folder, synthetic (default: the checkpoint's)");
+  command->add_option("--split", args->split, "Split to measure on")->check(CLI::IsMember({"train", "val"}));
+  command->add_option("--json", args->json, "Write the result to this file as well");
+  command->add_option("--image", args->image, "Enlarge this image instead of measuring");
+  command->add_option("--out", args->out, "Where the enlarged image goes (PNG)");
+  command->add_option("--tile", args->tile, "Tile side in low-resolution pixels; 0: whole images where memory allows")->check(CLI::NonNegativeNumber);
+  command->add_option("--device", args->device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--threads", args->threads, "CPU threads; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
+  command->add_option("--arithmetic", args->arithmetic, "codes, or float: plain fake-quantization")->check(CLI::IsMember({"codes", "float"}));
+  command->callback([args] { run_eval(*args); });
+}
+
+}  // namespace gridstep

@@ -1,0 +1,125 @@
+#include "apps/gridstep/sr_task.h"
+
+#include "engine/base/error.h"
+#include "engine/graph/backward.h"
+#include "kernels/add/add.h"
+#include "kernels/pixels_from_float/pixels_from_float.h"
+#include "kernels/pixels_to_float/pixels_to_float.h"
+#include "kernels/psnr/psnr.h"
+#include "kernels/ssim/ssim.h"
+
+namespace gridstep {
+namespace {
+
+WeightRange weight_range(const std::string& name) {
+  if (name == "full") return WeightRange::kFull;
+  if (name == "narrow") return WeightRange::kNarrow;
+  return name == "ternary" ? WeightRange::kTernary : WeightRange::kAuto;
+}
+
+GradientMask gradient_mask(const std::string& name) {
+  if (name == "inclusive") return GradientMask::kInclusive;
+  return name == "rounded" ? GradientMask::kRounded : GradientMask::kStrict;
+}
+
+GradientScale gradient_scale(const std::string& name) {
+  if (name == "inv_sqrt_n") return GradientScale::kInvSqrtN;
+  return name == "none" ? GradientScale::kNone : GradientScale::kInvSqrtNp;
+}
+
+QuantConfig quant_config(const Config& c) {
+  QuantConfig q;
+  q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
+  q.activation_bits = static_cast<int>(c.get_int("quant.activation_bits"));
+  q.enabled = c.get_string("quant.quantizer") != "none" && (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits);
+  q.weight_range = weight_range(c.get_string("quant.weight_range"));
+  q.per_channel = c.get_bool("quant.per_channel");
+  q.first_last_bits = static_cast<int>(c.get_int("quant.first_last_bits"));
+  q.output = c.get_bool("quant.output");
+  q.form = c.get_string("quant.step_parametrisation") == "linear" ? StepForm::kLinear : StepForm::kLog;
+  q.mask = gradient_mask(c.get_string("quant.mask"));
+  q.gradient_scale = gradient_scale(c.get_string("quant.gradient_scale"));
+  q.codes = c.get_string("run.arithmetic") == "codes";
+  return q;
+}
+
+ModelOptions model_options(const SrTask& task, bool quantized) {
+  ModelOptions options = task.options;
+  options.quant.enabled = options.quant.enabled && quantized;
+  return options;
+}
+
+}  // namespace
+
+SrTask sr_task(const Config& c) {
+  SrTask task;
+  task.model = c.get_string("model.name");
+  find_model(task.model);
+  task.options.scale = static_cast<int>(c.get_int("model.scale"));
+  task.options.activation = c.get_string("model.activation");
+  task.options.quant = quant_config(c);
+  task.loss = parse_loss(c.get_string("train.loss"));
+  task.batch = c.get_int("train.batch");
+  task.patch = static_cast<int>(c.get_int("train.patch"));
+  task.fuse = c.get_string("run.fuse") == "all";
+  return task;
+}
+
+SrDataOptions sr_data(const Config& c, const std::string& split) {
+  SrDataOptions o;
+  o.name = c.get_string("data.name");
+  o.root = c.get_string("data.root");
+  o.split = split;
+  o.scale = static_cast<int>(c.get_int("model.scale"));
+  o.border = c.get_string("data.border") == "replicate" ? Border::kReplicate : Border::kMirror;
+  o.cache_dir = c.get_string("data.cache");
+  o.limit = static_cast<int>(c.get_int(split == "train" ? "data.train_limit" : "data.val_limit"));
+  o.synthetic_images = static_cast<int>(c.get_int("data.synthetic_images"));
+  o.synthetic_size = static_cast<int>(c.get_int("data.synthetic_size"));
+  return o;
+}
+
+Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized) {
+  Graph graph;
+  const PatchBatch batch = patch_batch(graph, "batch", {table, task.batch, task.patch, task.scale()});
+  const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, quantized));
+  const ValueId loss = image_loss(graph, "loss", model.output, batch.hr, task.loss);
+  if (task.fuse) fuse(graph);
+  differentiate(graph, loss, add_op());
+  return graph;
+}
+
+CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table) {
+  CalibrationGraph result;
+  const PatchBatch batch = patch_batch(result.graph, "batch", {table, task.batch, task.patch, task.scale()});
+  const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, true));
+  for (const QuantizerSite& s : model.quantizers) {
+    result.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
+    if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
+  }
+  return result;
+}
+
+Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized, std::vector<FusionNote>* notes) {
+  Graph graph;
+  const ValueId lr = graph.add_input("lr", {{1, h, w, 3}, DType::kU8}, Storage::kShared);
+  const BuiltModel model = find_model(task.model).build(graph, lr, model_options(task, quantized));
+  const ValueId pixels = pixels_from_float(graph, "pixels", model.output);
+  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(fused);
+  graph.mark_output(pixels);
+  return graph;
+}
+
+Graph sr_metrics_graph(const SrTask& task, int h, int w, bool with_ssim) {
+  Graph graph;
+  const ValueId prediction = graph.add_input("prediction", {{1, h, w, 3}, DType::kU8});
+  const ValueId hr = graph.add_input("hr", {{1, h, w, 3}, DType::kU8}, Storage::kShared);
+  const ValueId real = pixels_to_float(graph, "real", prediction);
+  graph.mark_output(psnr(graph, "psnr", real, hr, {.rgb_crop = task.crop_rgb(), .y_crop = task.crop_y()}));
+  graph.mark_output(image_loss(graph, "loss", real, hr, task.loss));
+  if (with_ssim) graph.mark_output(ssim(graph, "ssim", prediction, hr, {.rgb_crop = task.crop_rgb(), .y_crop = task.crop_y()}));
+  return graph;
+}
+
+}  // namespace gridstep

@@ -1,0 +1,339 @@
+#include "apps/gridstep/sr_training.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/interrupt.h"
+#include "engine/base/log.h"
+#include "engine/study/optimizer_config.h"
+
+namespace gridstep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+fs::path cell_folder(const fs::path& run_folder, const Cell& cell) { return run_folder / "cells" / cell.name; }
+fs::path checkpoint_path(const fs::path& cell_folder, const char* which) {
+  return cell_folder / "checkpoints" / (std::string(which) + ".safetensors");
+}
+
+Schedule schedule_of(const Config& c) {
+  Schedule s;
+  s.kind = find_schedule(c.get_string("schedule.name"));
+  s.every = c.get_int("schedule.step_epochs");
+  s.gamma = c.get_float("schedule.gamma");
+  s.milestones = c.get_list("schedule.milestones");
+  s.min_lr = c.get_float("schedule.min_lr");
+  s.warmup_steps = c.get_int("schedule.warmup_steps");
+  check_schedule(s);
+  return s;
+}
+
+// What describes the network and its training, as TOML; without the keys that concern a run or a machine.
+std::string portable_config(const Config& c) {
+  std::string text;
+  for (const KeyInfo& key : schema()) {
+    const bool portable = key.scope == KeyScope::kArchitecture || key.scope == KeyScope::kReplica;
+    if (!portable || key.name == "data.root" || key.name == "train.init") continue;
+    if (std::holds_alternative<std::monostate>(c.value(key.name))) continue;
+    text += fmt::format("{} = {}\n", key.name, value_toml(c.value(key.name)));
+  }
+  return text;
+}
+
+ReplicaSettings replica_settings(const Config& c) {
+  ReplicaSettings s;
+  s.seed = static_cast<std::uint64_t>(c.get_int("train.seed"));
+  s.rule = find_optimizer(c.get_string("optim.name"));
+  s.optimizer = optimizer_settings(c);
+  s.schedule = schedule_of(c);
+  s.lr = c.get_float("optim.lr");
+  return s;
+}
+
+std::vector<ReplicaSettings> all_settings(std::span<const Cell> cells) {
+  std::vector<ReplicaSettings> settings;
+  for (const Cell& cell : cells) settings.push_back(replica_settings(cell.config));
+  return settings;
+}
+
+TrainingGraphs training_graphs(const SrTask& task, const PhotoTable& table) {
+  TrainingGraphs graphs;
+  graphs.train = [task, table](bool quantized) { return sr_training_graph(task, table, quantized); };
+  if (task.options.quant.enabled) {
+    graphs.calibration = [task, table] { return sr_calibration_graph(task, table); };
+  }
+  return graphs;
+}
+
+std::int64_t steps_of(const Config& c, const ResidentPhotos& photos) {
+  const std::int64_t chosen = c.get_int("train.steps_per_epoch");
+  return chosen > 0 ? chosen : photos.steps_per_epoch(c.get_int("train.batch"));
+}
+
+std::map<std::string, double> as_map(const SrMetrics& m, bool with_ssim) {
+  std::map<std::string, double> map{{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"loss", m.loss}};
+  if (with_ssim) map["ssim"] = m.ssim_y;
+  return map;
+}
+
+bool higher_is_better(const std::string& metric) { return metric != "loss"; }
+
+std::string duration(double seconds) {
+  const auto s = static_cast<long>(seconds + 0.5);
+  return s >= 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
+}
+
+// Keeps the lines of epochs up to `epochs`; returns the seconds that the last of them reports.
+double trim_metrics(const fs::path& path, std::int64_t epochs) {
+  if (!fs::exists(path)) return 0.0;
+  const std::string text = read_file(path);
+  std::string kept;
+  double seconds = 0.0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const Json line = Json::parse(text.substr(at, end - at), nullptr, false);
+    if (line.is_object() && line.value("epoch", epochs + 1) <= epochs) {
+      kept += text.substr(at, end - at) + "\n";
+      seconds = line.value("seconds", seconds);
+    }
+    at = end + 1;
+  }
+  write_file_atomic(path, kept);
+  return seconds;
+}
+
+}  // namespace
+
+std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell) {
+  const fs::path path = checkpoint_path(cell_folder(run_folder, cell), "last");
+  return fs::exists(path) ? read_state(SafetensorsFile(path)).step : 0;
+}
+
+SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options, const ResidentPhotos& photos,
+                       const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, Bytes eval_memory)
+    : device_(device),
+      options_(options),
+      config_(cells.front().config),
+      task_(sr_task(config_)),
+      population_(device, training_graphs(task_, photos.table()), all_settings(cells),
+                  {.steps_per_epoch = steps_of(config_, photos),
+                   .epochs = config_.get_int("train.epochs"),
+                   .float_epochs = config_.get_int("quant.float_epochs"),
+                   .batch = static_cast<std::uint32_t>(task_.batch),
+                   .debug = config_.get_int("run.debug") != 0}),
+      val_(task_, val, static_cast<int>(config_.get_int("eval.tile")), eval_memory),
+      train_sample_(task_, train_sample, static_cast<int>(config_.get_int("eval.tile")), eval_memory),
+      steps_per_epoch_(steps_of(config_, photos)),
+      progress_(cells.size()) {
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    cells_.push_back(&cells[i]);
+    progress_[i].folder = cell_folder(options.folder, cells[i]);
+    fs::create_directories(progress_[i].folder / "checkpoints");
+  }
+}
+
+void SrTraining::start() {
+  population_.initialise();
+  const std::string& init = config_.get_string("train.init");
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    trim_metrics(progress_[i].folder / "metrics.jsonl", -1);
+    if (init.empty()) continue;
+    const SafetensorsFile file{fs::path(init)};
+    const auto missing = load_weights(file, population_.store(), static_cast<int>(i));
+    if (i == 0) log_info("start from {}: {} tensors not in it keep their initial values", init, missing.size());
+  }
+}
+
+void SrTraining::load() {
+  std::vector<ReplicaStatus> status;
+  std::int64_t step = 0;
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    CellProgress& p = progress_[i];
+    const SafetensorsFile file(checkpoint_path(p.folder, "last"));
+    const auto& settings = population_.replicas()[i];
+    const CheckpointState state =
+        load_checkpoint(file, population_.store(), static_cast<int>(i), slots_in_use(settings.rule, settings.optimizer));
+    step = state.step;
+    status.push_back(state.status);
+    const Json saved = Json::parse(state.extra.at("progress"));
+    p.fault = saved.at("fault").get<std::string>();
+    p.last = saved.at("last").get<std::map<std::string, double>>();
+    p.best = saved.at("best").get<std::map<std::string, double>>();
+    p.best_epoch = saved.at("best_epoch").get<std::int64_t>();
+    p.seconds_before = trim_metrics(p.folder / "metrics.jsonl", step / steps_per_epoch_);
+  }
+  population_.store().upload_status(status);
+  population_.seek(step);
+}
+
+std::vector<CellOutcome> SrTraining::run() {
+  const std::int64_t step = options_.resume ? checkpoint_step(options_.folder, *cells_.front()) : 0;
+  if (step > 0) {
+    load();
+  } else {
+    start();
+  }
+  first_step_ = population_.steps_done();
+  started_ = std::chrono::steady_clock::now();
+  const std::int64_t every = config_.get_int("train.checkpoint_steps");
+  while (population_.steps_done() < population_.total_steps() && !all_diverged()) {
+    population_.step();
+    if (population_.at_epoch_end()) {
+      end_epoch();
+    } else if (every > 0 && population_.steps_done() % every == 0) {
+      save("last");
+    }
+    show_progress(false);
+    if (interrupt_requested()) {
+      save("last");
+      fail<Interrupted>("stopped at step {} of {}; --resume continues", population_.steps_done(), population_.total_steps());
+    }
+  }
+  show_progress(true);
+  const auto status = population_.store().download_status();
+  std::vector<CellOutcome> outcomes;
+  for (std::size_t i = 0; i < cells_.size(); ++i) outcomes.push_back(outcome(i, status[i]));
+  return outcomes;
+}
+
+bool SrTraining::all_diverged() const {
+  return std::all_of(progress_.begin(), progress_.end(), [](const CellProgress& p) { return !p.fault.empty(); });
+}
+
+double SrTraining::seconds(std::size_t i) const {
+  const std::chrono::duration<double> now = std::chrono::steady_clock::now() - started_;
+  return progress_[i].seconds_before + now.count() / static_cast<double>(cells_.size());
+}
+
+void SrTraining::end_epoch() {
+  ParameterStore& store = population_.store();
+  device_.synchronize();
+  auto status = store.download_status();
+  const std::int64_t epoch = population_.steps_done() / steps_per_epoch_;
+  const bool last = population_.steps_done() == population_.total_steps();
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    if (status[i].first_fault != 0 && progress_[i].fault.empty()) {
+      progress_[i].fault = population_.fault_text(status[i].first_fault);
+      log_warn("{} diverged: {}", cells_[i]->name, progress_[i].fault);
+    }
+  }
+  const bool with_ssim = last || config_.get_string("study.metric") == "ssim";
+  const bool evaluates = last || epoch % config_.get_int("eval.every_epochs") == 0;
+  std::vector<SrMetrics> val, train;
+  if (evaluates) {
+    val = val_.evaluate(store, population_.is_quantized(), with_ssim);
+    train = train_sample_.evaluate(store, population_.is_quantized(), false);
+  }
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    const bool ok = progress_[i].fault.empty();
+    write_metrics_line(i, status[i], ok && evaluates ? &val[i] : nullptr, ok && evaluates ? &train[i] : nullptr);
+    if (ok && evaluates) progress_[i].last = as_map(val[i], with_ssim);
+    status[i].loss_sum = 0.0;
+    status[i].loss_count = 0;
+  }
+  store.upload_status(status);
+  if (evaluates) {
+    for (std::size_t i = 0; i < cells_.size(); ++i) note_best(i, status);
+  }
+  const std::int64_t every = config_.get_int("train.checkpoint_epochs");
+  if (last || (every > 0 && epoch % every == 0)) save("last");
+}
+
+void SrTraining::note_best(std::size_t i, const std::vector<ReplicaStatus>& status) {
+  CellProgress& p = progress_[i];
+  if (!p.fault.empty()) return;
+  const std::string& metric = config_.get_string("study.metric");
+  const double now = p.last.at(metric);
+  const double sign = higher_is_better(metric) ? 1.0 : -1.0;
+  if (!p.best.empty() && !(sign * now > sign * p.best.at(metric))) return;
+  p.best = p.last;
+  p.best_epoch = population_.steps_done() / steps_per_epoch_;
+  save_cell(i, "best", status);
+}
+
+void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val, const SrMetrics* train) {
+  const auto number = [](const SrMetrics* m, double SrMetrics::*field) { return m != nullptr ? Json(m->*field) : Json(nullptr); };
+  const double loss = status.loss_count > 0 ? status.loss_sum / static_cast<double>(status.loss_count) : std::nan("");
+  Json line;
+  line["epoch"] = population_.steps_done() / steps_per_epoch_;
+  line["step"] = population_.steps_done();
+  line["quantized"] = population_.is_quantized();
+  line["train_loss"] = std::isfinite(loss) ? Json(loss) : Json(nullptr);
+  line["val_loss"] = number(val, &SrMetrics::loss);
+  line["train_psnr_y"] = number(train, &SrMetrics::psnr_y);
+  line["val_psnr_y"] = number(val, &SrMetrics::psnr_y);
+  line["val_psnr_rgb"] = number(val, &SrMetrics::psnr_rgb);
+  if (status.clippable > 0) line["clipped_share"] = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
+  line["inexact_channels"] = status.inexact;
+  const ParameterStore& store = population_.store();
+  const std::vector<float> weights = store.download(store.weights(), static_cast<int>(i));
+  Json steps = Json::object();
+  for (std::size_t p = 0; p < store.table().size(); ++p) {
+    const ParameterInfo& info = store.table()[p];
+    if (info.role != Role::kStep) continue;
+    double mean = 0.0;
+    for (Index k = 0; k < info.shape.elements(); ++k) {
+      const double v = static_cast<double>(weights[static_cast<std::size_t>(store.offset(static_cast<int>(p)) + k)]);
+      mean += (info.log_step ? std::exp(v) : v) / static_cast<double>(info.shape.elements());
+    }
+    steps[info.name] = mean;
+  }
+  line["steps"] = std::move(steps);
+  line["seconds"] = seconds(i);
+  if (!progress_[i].fault.empty()) line["fault"] = progress_[i].fault;
+  append_line(progress_[i].folder / "metrics.jsonl", line.dump());
+}
+
+void SrTraining::save(const char* which) {
+  device_.synchronize();
+  const auto status = population_.store().download_status();
+  for (std::size_t i = 0; i < cells_.size(); ++i) save_cell(i, which, status);
+}
+
+void SrTraining::save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status) {
+  const CellProgress& p = progress_[i];
+  const ReplicaSettings& settings = population_.replicas()[i];
+  const Json saved{{"fault", p.fault}, {"last", p.last}, {"best", p.best}, {"best_epoch", p.best_epoch}};
+  CheckpointState state;
+  state.step = population_.steps_done();
+  state.status = status[i];
+  state.extra = {{"progress", saved.dump()},
+                 {"config", portable_config(cells_[i]->config)},
+                 {"quantized", population_.is_quantized() ? "1" : "0"}};
+  save_checkpoint(checkpoint_path(p.folder, which), population_.store(), static_cast<int>(i),
+                  slots_in_use(settings.rule, settings.optimizer), state);
+}
+
+void SrTraining::show_progress(bool final) {
+  const std::int64_t done = population_.steps_done(), total = population_.total_steps();
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - started_;
+  const double rate = static_cast<double>(done - first_step_) / std::max(passed.count(), 1e-9);
+  const double left = rate > 0.0 ? static_cast<double>(total - done) / rate : 0.0;
+  const auto now = std::chrono::steady_clock::now();
+  static auto shown = now - std::chrono::seconds(1);  // at most ten lines a second reach the terminal
+  if (!final && now - shown < std::chrono::milliseconds(100)) return;
+  shown = now;
+  log_progress(fmt::format("{}{}epoch {}/{}  step {}/{}  {} network{}  {:.0f} steps/s  {} left", options_.label,
+                           options_.label.empty() ? "" : "  ", std::min(done / steps_per_epoch_ + 1, total / steps_per_epoch_),
+                           total / steps_per_epoch_, done, total, cells_.size(), cells_.size() == 1 ? "" : "s",
+                           rate * static_cast<double>(cells_.size()), duration(left)),
+               final);
+}
+
+CellOutcome SrTraining::outcome(std::size_t i, const ReplicaStatus& status) const {
+  const CellProgress& p = progress_[i];
+  CellOutcome o;
+  o.status = p.fault.empty() ? "ok" : "diverged";
+  o.steps = population_.steps_done();
+  o.seconds = seconds(i);
+  o.replicas = static_cast<int>(cells_.size());
+  o.metrics = p.last;
+  o.best = p.best;
+  o.note = p.fault;
+  if (status.clippable > 0) o.clipped_share = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
+  return o;
+}
+
+}  // namespace gridstep

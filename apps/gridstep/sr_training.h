@@ -1,0 +1,62 @@
+// One population of super-resolution networks from its first (or last checkpointed) step to its last: epochs, evaluation, metrics,
+// checkpoints.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "apps/gridstep/resident_photos.h"
+#include "apps/gridstep/sr_evaluator.h"
+#include "engine/study/runner.h"
+#include "engine/train/checkpoint.h"
+
+namespace gridstep {
+
+// What one replica carries from epoch to epoch beside its parameters. Saved with every checkpoint.
+struct CellProgress {
+  fs::path folder;  // cells/<name>
+  std::string fault;
+  std::map<std::string, double> last, best;  // metrics by name
+  std::int64_t best_epoch = -1;
+  double seconds_before = 0.0;  // spent before the resume
+};
+
+class SrTraining {
+ public:
+  SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options, const ResidentPhotos& photos,
+             const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, Bytes eval_memory);
+
+  std::vector<CellOutcome> run();
+
+ private:
+  void start();
+  void load();
+  void end_epoch();
+  void save(const char* which);
+  void save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status);
+  void write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val, const SrMetrics* train);
+  void note_best(std::size_t i, const std::vector<ReplicaStatus>& status);
+  void show_progress(bool final);
+  bool all_diverged() const;
+  double seconds(std::size_t i) const;
+  CellOutcome outcome(std::size_t i, const ReplicaStatus& status) const;
+
+  Device& device_;
+  std::vector<const Cell*> cells_;
+  RunOptions options_;
+  const Config& config_;  // of the first cell: the keys that all cells share
+  SrTask task_;
+  Population population_;
+  SrEvaluator val_, train_sample_;
+  std::int64_t steps_per_epoch_;
+  std::vector<CellProgress> progress_;
+  std::chrono::steady_clock::time_point started_;
+  std::int64_t first_step_ = 0;
+};
+
+// Step of a cell's last checkpoint; 0 when there is none.
+std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell);
+
+}  // namespace gridstep

@@ -1,0 +1,27 @@
+# cuDNN ships no CMake package. Looks in CUDNN_ROOT (variable or environment), beside the CUDA toolkit and in the system's folders;
+# pip wheels hold libcudnn.so.9 without the plain link, hence the second name. Makes CuDNN::cudnn and sets CuDNN_VERSION.
+find_package(CUDAToolkit QUIET)
+set(_cudnn_hints ${CUDNN_ROOT} $ENV{CUDNN_ROOT} ${CUDAToolkit_ROOT} ${CUDAToolkit_LIBRARY_ROOT} ${CUDAToolkit_BIN_DIR}/..)
+find_path(CuDNN_INCLUDE_DIR cudnn.h HINTS ${_cudnn_hints} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+find_library(CuDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${_cudnn_hints} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib64 lib)
+unset(_cudnn_hints)
+
+if(CuDNN_INCLUDE_DIR AND EXISTS ${CuDNN_INCLUDE_DIR}/cudnn_version.h)
+  file(READ ${CuDNN_INCLUDE_DIR}/cudnn_version.h _cudnn_text)
+  set(CuDNN_VERSION "")
+  foreach(_cudnn_part MAJOR MINOR PATCHLEVEL)
+    if(_cudnn_text MATCHES "#define CUDNN_${_cudnn_part} ([0-9]+)")
+      list(APPEND CuDNN_VERSION ${CMAKE_MATCH_1})
+    endif()
+  endforeach()
+  list(JOIN CuDNN_VERSION "." CuDNN_VERSION)
+  unset(_cudnn_text)
+endif()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(CuDNN REQUIRED_VARS CuDNN_LIBRARY CuDNN_INCLUDE_DIR VERSION_VAR CuDNN_VERSION)
+if(CuDNN_FOUND AND NOT TARGET CuDNN::cudnn)
+  add_library(CuDNN::cudnn UNKNOWN IMPORTED)
+  set_target_properties(CuDNN::cudnn PROPERTIES IMPORTED_LOCATION ${CuDNN_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${CuDNN_INCLUDE_DIR})
+endif()
+mark_as_advanced(CuDNN_INCLUDE_DIR CuDNN_LIBRARY)

@@ -1,0 +1,71 @@
+# Compiler settings and generated sources.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+# gs_defaults(target): C++20, warnings, and the numeric policy. Elementwise code must give the same bits on every device, so nothing is
+# contracted to fma and there is no fast-math; -fno-trapping-math and -fno-math-errno change no result and let loops vectorise.
+function(gs_defaults target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON BUILD_RPATH_USE_ORIGIN ON)
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -ffp-contract=off -fno-math-errno -fno-trapping-math>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O3>)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-march=${GS_ARCH}>)
+  endif()
+  if(GS_WERROR)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+  if(GS_SANITIZE)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer>)
+    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# toml++ is header-only; some distributions' target links a compiled library besides.
+function(gs_use_tomlplusplus target)
+  get_target_property(include_dirs tomlplusplus::tomlplusplus INTERFACE_INCLUDE_DIRECTORIES)
+  if(include_dirs)
+    target_include_directories(${target} SYSTEM PRIVATE ${include_dirs})
+  endif()
+  target_compile_definitions(${target} PRIVATE TOML_HEADER_ONLY=1)
+endfunction()
+
+# apps/studies/*.toml as strings: `out_var` names the generated source (engine/study/shipped.h declares its functions).
+function(gs_embed_studies out_var)
+  file(GLOB studies CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/apps/studies/*.toml)
+  set(source ${CMAKE_BINARY_DIR}/generated/shipped_studies.cpp)
+  set(entries "")
+  foreach(study ${studies})
+    get_filename_component(name ${study} NAME_WE)
+    file(READ ${study} content)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${study})
+    string(APPEND entries "    {\"${name}\", R\"toml(${content})toml\"},\n")
+  endforeach()
+  set(GS_STUDY_ENTRIES "${entries}")
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/shipped_studies.cpp.in ${source} @ONLY)
+  set(${out_var} ${source} PARENT_SCOPE)
+endfunction()
+
+# The build id that the library and its plug-ins compare: version, compiler, build type and the commit, where there is one. Also set as
+# GS_BUILD_ID_TEXT.
+function(gs_write_build_id out_var)
+  set(commit "no commit")
+  find_package(Git QUIET)
+  if(GIT_FOUND)
+    execute_process(COMMAND ${GIT_EXECUTABLE} -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD
+                    OUTPUT_VARIABLE git_commit ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE git_result)
+    if(git_result EQUAL 0)
+      set(commit ${git_commit})
+    endif()
+  endif()
+  set(GS_COMMIT "${commit}")
+  set(GS_BUILD_ID_TEXT "${PROJECT_VERSION} ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${commit}")
+  set(source ${CMAKE_BINARY_DIR}/generated/build_id.cpp)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/build_id.cpp.in ${source} @ONLY)
+  set(${out_var} ${source} PARENT_SCOPE)
+  set(GS_BUILD_ID_TEXT "${GS_BUILD_ID_TEXT}" PARENT_SCOPE)
+endfunction()

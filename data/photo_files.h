@@ -1,0 +1,40 @@
+// Super-resolution photos that lie in files.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/sr_source.h"
+
+namespace gridstep {
+
+struct PhotoFile {
+  std::string name;  // below the folder of the split
+  fs::path hr;
+  fs::path lr;  // the official reduction; empty when there is none
+};
+
+enum class Search : std::uint8_t { kFlat, kRecursive };
+
+// Files that look like images, in byte order of their names; hidden files and folders are passed over.
+// Throws DataError when the folder cannot be read.
+std::vector<PhotoFile> list_photos(const fs::path& folder, Search search);
+
+std::unique_ptr<SrSource> make_file_source(std::string layout, std::vector<PhotoFile> files,
+                                           const SrDataOptions& options);
+
+// ROOT/train and ROOT/val: the source for options.split, or null when ROOT has no folder of that name with images in
+// it.
+std::unique_ptr<SrSource> open_split_folders(const SrDataOptions& options);
+
+// False as well for what cannot be looked at.
+bool is_folder(const fs::path& path);
+
+// What lies in a folder, for messages: "12 images, 1 other file; folders: a, b". Never throws.
+std::string describe_folder(const fs::path& folder);
+
+// "\n  hint      did you mean ROOT/DIV2K?" when a folder one level down has one of these folders in it, else empty.
+std::string hint_one_level_down(const fs::path& root, const std::vector<std::string>& wanted);
+
+}  // namespace gridstep

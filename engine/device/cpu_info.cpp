@@ -1,0 +1,81 @@
+#include "engine/device/cpu_info.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <thread>
+
+namespace gridstep {
+namespace {
+
+// The value of a "Name: value" line in a /proc file; empty when absent.
+std::string field(const char* path, std::string_view name) {
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind(name, 0) != 0) continue;
+    const auto colon = line.find(':');
+    const auto begin = line.find_first_not_of(" \t", colon + 1);
+    return colon == std::string::npos || begin == std::string::npos ? std::string{} : line.substr(begin);
+  }
+  return {};
+}
+
+// A number in a cgroup file; negative when there is none or it says "max".
+double cgroup_number(const char* path) {
+  std::ifstream in(path);
+  double value = -1.0;
+  return in >> value ? value : -1.0;
+}
+
+}  // namespace
+
+std::string cpu_model() {
+  const std::string model = field("/proc/cpuinfo", "model name");
+  return model.empty() ? "CPU" : model;
+}
+
+bool cpu_has_vnni() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
+std::string cpu_instruction_set() {
+#if defined(__x86_64__)
+  if (cpu_has_vnni()) return "AVX-512 VNNI";
+  if (__builtin_cpu_supports("avx512f") != 0) return "AVX-512";
+  if (__builtin_cpu_supports("avx2") != 0) return "AVX2";
+  return "SSE";
+#else
+  return "generic";
+#endif
+}
+
+int cpu_usable_threads() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+  std::ifstream in("/sys/fs/cgroup/cpu.max");
+  double quota = 0.0, period = 0.0;
+  if (in >> quota >> period && quota > 0.0 && period > 0.0) {
+    threads = std::min(threads, std::max(1, static_cast<int>(std::ceil(quota / period))));
+  }
+  return std::max(1, threads);
+}
+
+Bytes cpu_available_bytes() {
+  Bytes available = std::numeric_limits<Bytes>::max();
+  std::istringstream text(field("/proc/meminfo", "MemAvailable"));
+  if (Bytes kib = 0; text >> kib) available = kib * 1024;
+  const double limit = cgroup_number("/sys/fs/cgroup/memory.max"), used = cgroup_number("/sys/fs/cgroup/memory.current");
+  if (limit > 0.0 && used >= 0.0) available = std::min(available, static_cast<Bytes>(std::max(0.0, limit - used)));
+  return available;
+}
+
+}  // namespace gridstep

@@ -1,0 +1,188 @@
+#include "engine/device/cuda/cuda_device.h"
+
+#include <cuda_runtime.h>
+#include <nvtx3/nvToolsExt.h>
+
+#include <memory>
+#include <optional>
+
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/device/cuda/cuda_error.h"
+#include "engine/device/cuda/cuda_libraries.h"
+#include "engine/device/cuda/pinned_ring.h"
+
+namespace gridstep {
+namespace {
+
+constexpr double kMebibyte = 1024.0 * 1024.0;
+
+class NvtxRange {
+ public:
+  explicit NvtxRange(const char* label) { nvtxRangePushA(label); }
+  ~NvtxRange() { nvtxRangePop(); }
+  NvtxRange(const NvtxRange&) = delete;
+  NvtxRange& operator=(const NvtxRange&) = delete;
+};
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(int ordinal) : ordinal_(ordinal) {
+    int count = 0;
+    GS_CUDA(cudaGetDeviceCount(&count));
+    if (ordinal < 0 || ordinal >= count) fail<DeviceError>("there is no GPU number {}: {} can be seen", ordinal, count);
+    GS_CUDA(cudaGetDeviceProperties(&properties_, ordinal));
+    if (properties_.major < 8) {
+      fail<DeviceError>("GPU {} ({}) has compute capability {}.{}; 8.0 is the least that is supported", ordinal,
+                        properties_.name, properties_.major, properties_.minor);
+    }
+    make_current();
+    GS_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    ring_.emplace(stream_);
+  }
+
+  ~CudaDevice() override {
+    (void)cudaSetDevice(ordinal_);
+    if (const cudaError_t error = cudaStreamSynchronize(stream_); error != cudaSuccess) {
+      log_warn("GPU {} ends with an error: {}", ordinal_, cudaGetErrorString(error));
+    }
+    if (cudnn_ != nullptr) (void)cudnnDestroy(cudnn_);
+    if (cublas_ != nullptr) (void)cublasDestroy(cublas_);
+    if (cublas_workspace_ != nullptr) release(cublas_workspace_);
+    ring_.reset();
+    (void)cudaStreamDestroy(stream_);
+  }
+
+  DeviceKind kind() const override { return DeviceKind::kCuda; }
+
+  std::string describe() const override {
+    int driver = 0, runtime = 0;
+    (void)cudaDriverGetVersion(&driver);
+    (void)cudaRuntimeGetVersion(&runtime);
+    return fmt::format("{}, {:.0f} GiB, compute capability {}.{}, CUDA {}.{}, driver for {}.{}", properties_.name,
+                       static_cast<double>(properties_.totalGlobalMem) / (1024.0 * kMebibyte), properties_.major,
+                       properties_.minor, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+  }
+
+  std::byte* allocate(Bytes size) override {
+    make_current();
+    void* p = nullptr;
+    const cudaError_t error = cudaMalloc(&p, static_cast<std::size_t>(size > 0 ? size : 1));
+    if (error == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      fail<DeviceError>("GPU {} has no room for {:.1f} MiB: {:.1f} MiB are free", ordinal_,
+                        static_cast<double>(size) / kMebibyte, static_cast<double>(available_bytes()) / kMebibyte);
+    }
+    GS_CUDA(error);
+    return static_cast<std::byte*>(p);
+  }
+
+  void release(std::byte* p) noexcept override {
+    if (const cudaError_t error = cudaFree(p); error != cudaSuccess) {
+      log_warn("GPU {}: releasing memory failed: {}", ordinal_, cudaGetErrorString(error));
+    }
+  }
+
+  Bytes available_bytes() const override {
+    make_current();
+    std::size_t free_bytes = 0, total = 0;
+    GS_CUDA(cudaMemGetInfo(&free_bytes, &total));
+    return static_cast<Bytes>(free_bytes);
+  }
+
+  void fill(std::byte* p, int value, Bytes size) override {
+    make_current();
+    GS_CUDA(cudaMemsetAsync(p, value, static_cast<std::size_t>(size), stream_));
+  }
+
+  void upload(std::byte* to, const void* from, Bytes size) override {
+    if (size == 0) return;
+    make_current();
+    if (size <= PinnedRing::kLargestPiece) {
+      ring_->upload(to, from, size);
+      return;
+    }
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyHostToDevice, stream_));
+    GS_CUDA(cudaStreamSynchronize(stream_));  // `from` may be reused at once
+  }
+
+  void download(void* to, const std::byte* from, Bytes size) override {
+    if (size == 0) return;
+    make_current();
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToHost, stream_));
+    synchronize();
+  }
+
+  void run(const std::vector<Launch>& launches, int, Bytes) override {
+    make_current();
+    for (const Launch& launch : launches) {
+      const NvtxRange range(launch.label.c_str());
+      try {
+        launch.run({});
+      } catch (const DeviceError& error) {
+        fail<DeviceError>("{}: {}", launch.label, error.what());
+      }
+    }
+  }
+
+  void synchronize() override {
+    make_current();
+    const cudaError_t error = cudaStreamSynchronize(stream_);
+    if (error == cudaSuccess) return;
+    (void)cudaGetLastError();
+    fail<DeviceError>(
+        "GPU {} stopped with CUDA error {} ({}): {}; CUDA_LAUNCH_BLOCKING=1 in the environment names the launch",
+        ordinal_, static_cast<int>(error), cudaGetErrorName(error), cudaGetErrorString(error));
+  }
+
+  cudaStream_t stream() const { return stream_; }
+
+  cudnnHandle_t cudnn() {
+    if (cudnn_ == nullptr) {
+      make_current();
+      GS_CUDNN(cudnnCreate(&cudnn_));
+      GS_CUDNN(cudnnSetStream(cudnn_, stream_));
+    }
+    return cudnn_;
+  }
+
+  cublasHandle_t cublas() {
+    if (cublas_ == nullptr) {
+      constexpr Bytes kWorkspace = Bytes{32} << 20;  // what cuBLAS itself takes on Hopper
+      make_current();
+      GS_CUBLAS(cublasCreate(&cublas_));
+      GS_CUBLAS(cublasSetStream(cublas_, stream_));
+      cublas_workspace_ = allocate(kWorkspace);
+      GS_CUBLAS(cublasSetWorkspace(cublas_, cublas_workspace_, static_cast<std::size_t>(kWorkspace)));
+      GS_CUBLAS(cublasSetMathMode(cublas_, CUBLAS_PEDANTIC_MATH));
+    }
+    return cublas_;
+  }
+
+ private:
+  void make_current() const { GS_CUDA(cudaSetDevice(ordinal_)); }
+
+  int ordinal_;
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  std::optional<PinnedRing> ring_;
+  cudnnHandle_t cudnn_ = nullptr;
+  cublasHandle_t cublas_ = nullptr;
+  std::byte* cublas_workspace_ = nullptr;
+};
+
+CudaDevice& as_cuda(Device& device) {
+  auto* const cuda = dynamic_cast<CudaDevice*>(&device);
+  GS_CHECK(cuda != nullptr, "a launch for cuda is recorded for the device '{}'", name_of(device.kind()));
+  return *cuda;
+}
+
+}  // namespace
+
+std::unique_ptr<Device> make_cuda_device(int ordinal) { return std::make_unique<CudaDevice>(ordinal); }
+
+cudaStream_t cuda_stream(Device& device) { return as_cuda(device).stream(); }
+cudnnHandle_t cudnn_handle(Device& device) { return as_cuda(device).cudnn(); }
+cublasHandle_t cublas_handle(Device& device) { return as_cuda(device).cublas(); }
+
+}  // namespace gridstep

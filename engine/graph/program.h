@@ -1,0 +1,64 @@
+// A recorded program: the graph's launches, bound to memory. Replayed eagerly here; captured as a CUDA graph by the CUDA device.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/device/device.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/op.h"
+#include "engine/graph/parameter_store.h"
+#include "engine/graph/planner.h"
+
+namespace gridstep {
+
+struct ProgramOptions {
+  // NaN check of every output after each node, arena poisoned with NaN before each run, guard bytes between buffers checked.
+  bool debug = false;
+  // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer).
+  std::function<void(Recorder&)> epilogue;
+};
+
+// What a program needs per replica, without allocating anything.
+struct ProgramSize {
+  MemoryPlan plan;
+  Bytes per_replica = 0;
+};
+ProgramSize plan_program(const Graph& graph, DeviceKind device, bool debug = false);
+
+class Program {
+ public:
+  // The parameters are shared with other programs of the same description: matched by name. `store` must outlive the program.
+  Program(Graph graph, ParameterStore& store, ProgramOptions options = {});
+
+  void run();
+  // Memory of an input or output of the graph, by name.
+  Tensor tensor(std::string_view name) const;
+
+  const Graph& graph() const { return graph_; }
+  const MemoryPlan& plan() const { return plan_; }
+  const std::vector<Launch>& launches() const { return launches_; }
+  Bytes arena_bytes() const { return arena_.size(); }
+
+ private:
+  Tensor bind(ValueId id) const;
+  Tensor bind_parameter(const GraphValue& value) const;
+  void run_debug();
+  void check_node(NodeId node) const;
+  void check_guards(NodeId node) const;
+
+  Graph graph_;
+  ParameterStore& store_;
+  bool debug_;
+  MemoryPlan plan_;
+  Buffer arena_;
+  Buffer shared_;
+  std::vector<Bytes> shared_offsets_;
+  std::vector<Launch> launches_;
+  Bytes scratch_bytes_ = 0;
+};
+
+}  // namespace gridstep

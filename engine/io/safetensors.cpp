@@ -1,0 +1,148 @@
+#include "engine/io/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/base/error.h"
+
+namespace gridstep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr std::uint64_t kMaxHeader = 100'000'000;
+static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian");
+
+struct TypeName {
+  DType type;
+  const char* name;
+};
+constexpr TypeName kTypes[] = {{DType::kF32, "F32"}, {DType::kF64, "F64"}, {DType::kU8, "U8"},
+                               {DType::kS8, "I8"},   {DType::kS32, "I32"}, {DType::kU32, "U32"}};
+
+const char* type_name(DType type) {
+  return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return t.type == type; })->name;
+}
+
+// Elements of a hostile shape; throws on overflow.
+std::uint64_t checked_elements(const std::vector<Index>& shape) {
+  std::uint64_t n = 1;
+  for (const Index d : shape) {
+    if (d < 0 || __builtin_mul_overflow(n, static_cast<std::uint64_t>(d), &n)) throw DataError("its size overflows");
+  }
+  return n;
+}
+
+ArrayView parse_entry(const std::string& name, const Json& entry, std::span<const std::byte> data) {
+  ArrayView view;
+  view.name = name;
+  const auto type = entry.at("dtype").get<std::string>();
+  const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return type == t.name; });
+  if (known == std::end(kTypes)) fail<DataError>("its type {} is not supported", type);
+  view.dtype = known->type;
+  for (const Json& d : entry.at("shape")) {
+    if (!d.is_number_unsigned()) throw DataError("its shape is not a list of whole numbers");
+    view.shape.push_back(d.get<Index>());
+  }
+  const Json& offsets = entry.at("data_offsets");
+  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
+    throw DataError("its data_offsets are not two whole numbers");
+  }
+  const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
+  if (begin > end || end > data.size()) fail<DataError>("its data [{}, {}) lies outside the file's {} bytes", begin, end, data.size());
+  std::uint64_t bytes = 0;
+  if (__builtin_mul_overflow(checked_elements(view.shape), static_cast<std::uint64_t>(size_of(view.dtype)), &bytes) || bytes != end - begin) {
+    fail<DataError>("its shape does not fit its {} bytes of data", end - begin);
+  }
+  view.data = data.subspan(begin, end - begin);
+  return view;
+}
+
+// Keys of one JSON object must differ; the parser itself would keep the last.
+Json parse_header(std::string_view text) {
+  std::vector<std::set<std::string>> keys;
+  const auto callback = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
+      fail<DataError>("the header names {} twice", parsed.dump());
+    }
+    return true;
+  };
+  return Json::parse(text, callback);
+}
+
+}  // namespace
+
+void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const ArrayView& a : arrays) {
+    header[a.name] = {{"dtype", type_name(a.dtype)}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
+    offset += a.data.size();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const auto length = static_cast<std::uint64_t>(text.size());
+  write_file_atomic(path, [&](const Sink& sink) {
+    sink(&length, sizeof length);
+    sink(text.data(), text.size());
+    for (const ArrayView& a : arrays) sink(a.data.data(), a.data.size());
+  });
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
+  std::string what = "the header";
+  try {
+    file_ = MappedFile(path);
+    const auto bytes = file_.bytes();
+    std::uint64_t length = 0;
+    if (bytes.size() < sizeof length) throw DataError("it is shorter than the length of its header");
+    std::memcpy(&length, bytes.data(), sizeof length);
+    if (length > kMaxHeader || length > bytes.size() - sizeof length) {
+      fail<DataError>("its header claims {} bytes, the file has {}", length, bytes.size());
+    }
+    const Json header = parse_header({reinterpret_cast<const char*>(bytes.data()) + sizeof length, length});
+    if (!header.is_object()) throw DataError("its header is not an object");
+    const auto data = bytes.subspan(sizeof length + length);
+    for (const auto& [name, entry] : header.items()) {
+      what = "'" + name + "'";
+      if (name == "__metadata__") {
+        metadata_ = entry.get<std::map<std::string, std::string>>();
+      } else {
+        arrays_.push_back(parse_entry(name, entry, data));
+      }
+    }
+    what = "the data";
+    std::vector<const ArrayView*> order;
+    for (const ArrayView& a : arrays_) order.push_back(&a);
+    std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->data.data() < b->data.data(); });
+    const std::byte* next = data.data();
+    for (const ArrayView* a : order) {
+      if (a->data.empty()) continue;
+      if (a->data.data() != next) fail<DataError>("'{}' overlaps another array or leaves a gap", a->name);
+      next += a->data.size();
+    }
+    if (next != data.data() + data.size()) throw DataError("bytes are left over behind the last array");
+  } catch (const Json::exception& error) {
+    fail<DataError>("{} is not a usable safetensors file: {}: {}", path.string(), what, error.what());
+  } catch (const Error& error) {
+    fail<DataError>("{} is not a usable safetensors file: {}: {}", path.string(), what, error.what());
+  }
+}
+
+const ArrayView* SafetensorsFile::find(const std::string& name) const {
+  const auto it = std::find_if(arrays_.begin(), arrays_.end(), [&](const ArrayView& a) { return a.name == name; });
+  return it == arrays_.end() ? nullptr : &*it;
+}
+
+const std::string& SafetensorsFile::metadata(const std::string& key) const {
+  const auto it = metadata_.find(key);
+  if (it == metadata_.end()) fail<DataError>("{} has no metadata entry '{}': it is not a checkpoint of gridstep", path_.string(), key);
+  return it->second;
+}
+
+}  // namespace gridstep

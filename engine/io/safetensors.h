@@ -1,0 +1,45 @@
+// safetensors files: named arrays with a JSON header, as Python's `safetensors` reads and writes them.
+//   8 bytes: header length N, little-endian;  N bytes: JSON {name: {dtype, shape, data_offsets}, "__metadata__": {string: string}};
+//   then the data, row-major, little-endian, without gaps.
+// Reading treats the file as hostile: lengths, offsets, overlaps, overflow and duplicate names are checked before anything is used.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/file.h"
+#include "engine/tensor/tensor.h"
+
+namespace gridstep {
+
+struct ArrayView {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<Index> shape;
+  std::span<const std::byte> data;
+};
+
+// Writes atomically, arrays in the order given, data aligned to 8 bytes. The same content gives the same bytes.
+void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata);
+
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const fs::path& path);  // throws DataError naming the fault
+
+  const std::vector<ArrayView>& arrays() const { return arrays_; }
+  const ArrayView* find(const std::string& name) const;  // null when there is none
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::string& metadata(const std::string& key) const;  // throws DataError when absent
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  MappedFile file_;
+  std::vector<ArrayView> arrays_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace gridstep

@@ -1,0 +1,19 @@
+// Fusion: a node does the work of its neighbour as well, where the ops say they can (OpDef::absorb_producer, absorb_reader).
+// Runs before differentiation. Fused and unfused graphs give equal codes, bit for bit, from equal inputs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph.h"
+
+namespace gridstep {
+
+// What became of each pair of neighbours that could be considered: for `describe`.
+struct FusionNote {
+  std::string into, absorbed;
+};
+
+std::vector<FusionNote> fuse(Graph& graph);
+
+}  // namespace gridstep

@@ -1,0 +1,36 @@
+// From a study to its cells, and from cells to populations.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/study/config.h"
+#include "engine/study/definition.h"
+
+namespace gridstep {
+
+// One point of the grid.
+struct Cell {
+  std::string name;  // safe as a file name, unique in its study: "adam-s0", "adam-w4-s3"
+  Config config;     // complete; optim.lr is resolved from [rates]
+  std::vector<std::pair<std::string, std::string>> axes;  // (key, value as text) of every grid axis, in schema order
+};
+
+// All cells; optimizers vary slowest, seeds fastest. Throws ConfigError for impossible combinations, for keys that no
+// cell uses ("has no effect"), for a missing learning rate and for duplicate values of an axis.
+std::vector<Cell> expand_cells(const Study& study);
+
+// Cells whose keys are equal but for per-replica ones, in order of first appearance: they can train in one program.
+std::vector<std::vector<Cell>> architecture_groups(std::span<const Cell> cells);
+
+// One group cut into the fewest populations of at most `max_replicas`, of sizes that differ by one at most.
+std::vector<std::vector<Cell>> split_population(std::vector<Cell> group, int max_replicas);
+
+// Combinations that cannot work, key by key; throws ConfigError naming the keys. (validate.cpp)
+void check_combination(const Config& config);
+// Settings that no cell of the study uses, and axes that some cell does not use; throws ConfigError. (validate.cpp)
+void check_effects(const Study& study, std::span<const Cell> cells);
+
+}  // namespace gridstep

@@ -1,0 +1,157 @@
+#include "engine/study/schema_table.h"
+
+#include <string>
+#include <utility>
+
+#include "optim/registry.h"
+
+namespace gridstep::detail {
+namespace {
+
+constexpr auto kStudy = KeyScope::kStudy;
+constexpr auto kArch = KeyScope::kArchitecture;
+constexpr auto kReplica = KeyScope::kReplica;
+constexpr auto kRun = KeyScope::kRun;
+
+constexpr double kMany = 1e9;  // bound of counts: everything below fits 32 bits
+constexpr KeyRange kCount{1, kMany};
+constexpr KeyRange kZeroOrMore{0, kMany};
+constexpr KeyRange kNotNegative{.lo = 0};
+constexpr KeyRange kPositive{.lo = 0, .lo_open = true};
+constexpr KeyRange kBelowOne{.lo = 0, .hi = 1, .hi_open = true};
+constexpr KeyRange kUnit{0, 1};
+
+struct Place {
+  KeyScope scope;
+  const char* tag;
+};
+
+KeyInfo whole(const char* name, std::int64_t fallback, KeyRange range, Place place, const char* help,
+              std::vector<std::int64_t> extra = {}) {
+  return {name, KeyType::kInt, fallback, range, std::move(extra), {}, place.scope, place.tag, help};
+}
+KeyInfo real(const char* name, Value fallback, KeyRange range, Place place, const char* help) {
+  return {name, KeyType::kFloat, std::move(fallback), range, {}, {}, place.scope, place.tag, help};
+}
+KeyInfo text(const char* name, const char* fallback, std::vector<std::string> choices, Place place, const char* help) {
+  return {name, KeyType::kString, std::string(fallback), {}, {}, std::move(choices), place.scope, place.tag, help};
+}
+KeyInfo flag(const char* name, Value fallback, Place place, const char* help) {
+  return {name, KeyType::kBool, std::move(fallback), {}, {}, {}, place.scope, place.tag, help};
+}
+KeyInfo list(const char* name, KeyRange range, Place place, const char* help) {
+  return {name, KeyType::kList, std::vector<std::int64_t>{}, range, {}, {}, place.scope, place.tag, help};
+}
+
+using Rows = std::vector<KeyInfo>;
+
+Rows model_rows() {
+  return {
+      text("study.name", "study", {}, {kStudy, ""}, "name of the study and of its run folder"),
+      text("study.metric", "psnr_y", {"psnr_y", "psnr_rgb", "ssim", "loss"}, {kStudy, ""},
+           "what the table ranks by and the best epoch is chosen by"),
+      text("model.name", "espcn", {"espcn"}, {kArch, ""}, "network"),
+      whole("model.scale", 3, {2, 4}, {kArch, "x"}, "enlargement of super-resolution"),
+      text("model.activation", "relu", {"relu", "tanh"}, {kArch, ""}, "activation function"),
+  };
+}
+
+Rows quant_rows() {
+  const std::vector<std::int64_t> as_float = {32};
+  return {
+      text("quant.quantizer", "lsq", {"lsq", "none"}, {kArch, ""}, "quantizer; none trains the float network"),
+      whole("quant.weight_bits", 8, {2, 8}, {kArch, "w"}, "bits of the weights; 32: float", as_float),
+      whole("quant.activation_bits", 8, {2, 8}, {kArch, "a"}, "bits of the activations; 32: float", as_float),
+      text("quant.weight_range", "auto", {"auto", "full", "narrow", "ternary"}, {kArch, "range-"},
+           "codes of the weights: full -2^(b-1).., narrow without the lowest, ternary -1..1 (2 bits); auto: the "
+           "quantizer's"),
+      flag("quant.per_channel", true, {kArch, "channel-"}, "one weight step per output channel instead of per tensor"),
+      whole("quant.first_last_bits", 8, {2, 8}, {kArch, "fl"},
+            "bits of the first and the last layer; 0: like the rest, 32: float", {0, 32}),
+      flag("quant.output", false, {kArch, "output-"}, "quantize the network's output too"),
+      text("quant.step_parametrisation", "log", {"log", "linear"}, {kArch, ""}, "what the optimizer sees of a step"),
+      text("quant.mask", "strict", {"strict", "inclusive", "rounded"}, {kArch, ""},
+           "which values count as inside the range in backward"),
+      text("quant.gradient_scale", "inv_sqrt_np", {"inv_sqrt_np", "inv_sqrt_n", "none"}, {kArch, "gscale-"},
+           "factor of the step gradient: 1/sqrt(N*Qp), 1/sqrt(N) or 1"),
+      real("quant.step_lr_factor", 0.0, kNotNegative, {kReplica, "slr"},
+           "learning rate of steps over that of weights; 0: 10 for adaptive rules, 1 for SGD-like ones"),
+      real("quant.step_weight_decay", 0.0, kNotNegative, {kReplica, "swd"}, "weight decay of steps"),
+      whole("quant.float_epochs", 0, kZeroOrMore, {kArch, "warm"}, "float epochs before calibration, of train.epochs"),
+  };
+}
+
+Rows optim_rows() {
+  const Value unset;
+  return {
+      text("optim.name", "adam", optimizer_names(), {kReplica, ""}, "optimizer"),
+      real("optim.lr", 0.0, kNotNegative, {kReplica, "lr"}, "learning rate; 0: the optimizer's entry in [rates]"),
+      real("optim.weight_decay", unset, kNotNegative, {kReplica, "wd"}, "weight decay of convolution weights"),
+      real("optim.momentum", unset, kBelowOne, {kReplica, "mom"}, "momentum"),
+      real("optim.dampening", unset, kUnit, {kReplica, "damp"}, "dampening of momentum"),
+      real("optim.beta1", unset, kBelowOne, {kReplica, "b1-"}, "decay of the first moment"),
+      real("optim.beta2", unset, kBelowOne, {kReplica, "b2-"}, "decay of the second moment"),
+      real("optim.eps", unset, kNotNegative, {kReplica, "eps"}, "term that keeps the denominator from zero"),
+      real("optim.alpha", unset, kBelowOne, {kReplica, "alpha"}, "decay of rmsprop's average"),
+      flag("optim.centered", unset, {kReplica, "centered-"}, "rmsprop subtracts the mean gradient"),
+      real("optim.rho", unset, kBelowOne, {kReplica, "rho"}, "decay of adadelta's averages"),
+      real("optim.lr_decay", unset, kNotNegative, {kReplica, "decay"}, "adagrad's decay of the rate"),
+      real("optim.initial_accumulator", unset, kNotNegative, {kReplica, "acc"}, "adagrad's start value"),
+      real("optim.max_norm", unset, kPositive, {kReplica, "clip"}, "sgd_clip: largest norm of the whole gradient"),
+      real("optim.agc_clip", unset, kPositive, {kReplica, "agc"},
+           "agc_sgd: largest gradient over weight norm of a unit"),
+      real("optim.agc_eps", unset, kPositive, {kReplica, "agceps"}, "agc_sgd: smallest weight norm of a unit"),
+      text("schedule.name", "constant", {"constant", "step", "multistep", "cosine"}, {kReplica, ""},
+           "how the learning rate changes"),
+      whole("schedule.warmup_steps", 0, kZeroOrMore, {kReplica, "warmup"}, "steps of linear warm-up"),
+      real("schedule.gamma", 0.1, {.lo = 0, .hi = 1, .lo_open = true}, {kReplica, "gamma"},
+           "factor of the rate at each step or milestone"),
+      whole("schedule.step_epochs", 1, kCount, {kReplica, "every"}, "epochs between two steps of schedule step"),
+      list("schedule.milestones", kCount, {kReplica, "at"}, "epochs at which schedule multistep steps, increasing"),
+      real("schedule.min_lr", 0.0, kNotNegative, {kReplica, "min"}, "where schedule cosine ends"),
+  };
+}
+
+Rows train_rows() {
+  return {
+      whole("train.epochs", 10, kCount, {kArch, "ep"}, "epochs"),
+      whole("train.batch", 16, {1, 65536}, {kArch, "batch"}, "samples per step and replica"),
+      whole("train.patch", 17, {1, 4096}, {kArch, "patch"}, "side of a training patch, low-resolution pixels"),
+      text("train.loss", "mse", {"mse", "l1", "charbonnier"}, {kArch, ""}, "training loss"),
+      whole("train.seed", 0, {0, 4294967295.0}, {kReplica, "s"}, "initial weights, data order and augmentation"),
+      whole("train.steps_per_epoch", 0, kZeroOrMore, {kArch, "steps"}, "0: as many as cover the data once"),
+      whole("train.checkpoint_epochs", 1, kZeroOrMore, {kRun, ""}, "epochs between checkpoints; 0: the last only"),
+      whole("train.checkpoint_steps", 0, kZeroOrMore, {kRun, ""}, "steps between checkpoints as well; 0: none"),
+      whole("train.replicas", 0, {0, 4096}, {kRun, ""}, "cells trained in one program; 0: as many as pay"),
+      text("train.init", "", {}, {kArch, "init-"}, "start from this float checkpoint"),
+      text("data.name", "synthetic", {"div2k", "image_folder", "synthetic"}, {kArch, ""}, "data set"),
+      text("data.root", "", {}, {kArch, "root-"}, "folder of the data set"),
+      whole("data.train_limit", 0, kZeroOrMore, {kArch, "train"}, "use the first N training images; 0: all"),
+      whole("data.val_limit", 0, kZeroOrMore, {kArch, "val"}, "use the first N validation images; 0: all"),
+      text("data.border", "mirror", {"mirror", "replicate"}, {kArch, ""}, "border rule where images are reduced"),
+      whole("data.synthetic_images", 40, {1, 100000}, {kArch, "images"}, "synthetic training images"),
+      whole("data.synthetic_size", 192, {16, 4096}, {kArch, "size"}, "side of synthetic images, pixels"),
+      whole("data.synthetic_val_images", 8, {1, 100000}, {kArch, "valimages"}, "synthetic validation images"),
+      text("data.cache", "", {}, {kRun, ""}, "folder of packs; empty: beside the data or the user's cache"),
+      whole("eval.every_epochs", 1, kCount, {kArch, "eval"},
+            "epochs between evaluations; the last is always evaluated"),
+      whole("eval.tile", 0, {0, 65536}, {kRun, ""}, "tile side in evaluation, low-resolution pixels; 0: whole images"),
+      text("run.device", "auto", {"auto", "cpu", "cuda"}, {kRun, ""}, "where to compute"),
+      whole("run.threads", 0, {0, 4096}, {kRun, ""}, "CPU threads; 0: all. Never changes a result"),
+      text("run.fuse", "all", {"all", "none"}, {kRun, ""}, "graph fusion"),
+      text("run.arithmetic", "codes", {"codes", "float"}, {kRun, ""}, "integer codes, or plain fake-quantized floats"),
+      whole("run.debug", 0, {0, 1}, {kRun, ""}, "1: check every launch for NaN and overwritten memory"),
+  };
+}
+
+}  // namespace
+
+std::vector<KeyInfo> schema_table() {
+  Rows rows;
+  for (auto part : {model_rows(), quant_rows(), optim_rows(), train_rows()}) {
+    for (auto& row : part) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace gridstep::detail

@@ -1,0 +1,191 @@
+#include "engine/study/study.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
+#include "engine/base/interrupt.h"
+#include "engine/base/log.h"
+#include "engine/base/names.h"
+#include "engine/study/table.h"
+
+namespace gridstep {
+namespace {
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+bool has_ended(const CellResult& result) { return result.outcome && result.outcome->status != "failed"; }
+
+int replica_limit(const Config& config, CellRunner& runner) {
+  const auto chosen = static_cast<int>(config.get_int("train.replicas"));
+  return chosen > 0 ? chosen : std::max(1, runner.preferred_replicas(config));
+}
+
+using Populations = std::vector<std::vector<Cell>>;
+
+// Cut from all cells before the finished ones are taken out: a resumed study meets the populations it left.
+Populations all_populations(const std::vector<Cell>& cells, CellRunner& runner) {
+  Populations populations;
+  for (auto& group : architecture_groups(cells)) {
+    const int limit = replica_limit(group.front().config, runner);
+    for (auto& population : split_population(std::move(group), limit)) populations.push_back(std::move(population));
+  }
+  return populations;
+}
+
+CellResult& result_of(std::vector<CellResult>& results, const std::string& name) {
+  const auto it =
+      std::find_if(results.begin(), results.end(), [&](const CellResult& r) { return r.cell.name == name; });
+  GS_CHECK(it != results.end(), "no cell '{}' in this study", name);
+  return *it;
+}
+
+Populations missing_populations(std::vector<CellResult>& results, CellRunner& runner) {
+  std::vector<Cell> cells;
+  for (const auto& result : results) cells.push_back(result.cell);
+  Populations populations = all_populations(cells, runner);
+  for (auto& population : populations) {
+    std::erase_if(population, [&](const Cell& cell) { return has_ended(result_of(results, cell.name)); });
+  }
+  std::erase_if(populations, [](const auto& population) { return population.empty(); });
+  return populations;
+}
+
+void refresh_report(StudyReport& report, const RunFolder& folder) {
+  report.rows = summarize_cells(report.study, report.cells, report.facts);
+  report.table = study_table(report.study, report.cells, report.rows, report.facts, TableStyle::kTerminal);
+  folder.save("results.json", results_json(report.study, report.cells, report.rows, report.facts).dump(2) + "\n");
+  folder.save("table.md", study_table(report.study, report.cells, report.rows, report.facts, TableStyle::kMarkdown));
+}
+
+std::vector<CellOutcome> run_population(const std::vector<Cell>& population, CellRunner& runner,
+                                        const RunOptions& options) {
+  std::vector<CellOutcome> outcomes = runner.run(population, options);
+  GS_CHECK(outcomes.size() == population.size(), "the runner gave {} outcomes for {} cells", outcomes.size(),
+           population.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i)
+    outcomes[i] = checked_outcome(population[i], std::move(outcomes[i]));
+  return outcomes;
+}
+
+}  // namespace
+
+bool all_ended(const std::vector<CellResult>& cells) { return std::all_of(cells.begin(), cells.end(), has_ended); }
+
+void require_resume(const RunFolder& folder, const std::vector<CellResult>& cells, const RunOptions& options) {
+  if (options.resume || folder.fresh() || folder.is_open() || all_ended(cells)) return;
+  const auto done = std::count_if(cells.begin(), cells.end(), has_ended);
+  fail<ConfigError>(
+      "{} holds this study unfinished: {} of {} cells have ended. Add --resume to continue, or choose another "
+      "folder with --out",
+      folder.path().string(), done, cells.size());
+}
+
+StudyFacts gather_facts(const Study& study, const std::vector<Cell>& cells, const RunFolder& folder,
+                        CellRunner& runner) {
+  StudyFacts facts;
+  if (auto stored = folder.load_facts()) {
+    facts = std::move(*stored);
+  } else {
+    facts.device = runner.device_name();
+    facts.protocol = runner.protocol(cells.front().config);
+  }
+  for (const auto& cell : cells) {
+    const std::string key = floor_key(study, cell.config);
+    if (!facts.floors.contains(key)) facts.floors[key] = runner.floor(cell.config);
+  }
+  return facts;
+}
+
+int train_missing(const Study& study, const RunFolder& folder, std::vector<CellResult>& cells, CellRunner& runner,
+                  const RunOptions& options, const std::function<void()>& refresh) {
+  if (all_ended(cells)) return 0;
+  GS_CHECK(folder.is_open(), "{}: cells are to be trained in a folder that was not opened", folder.path().string());
+  const Populations populations = missing_populations(cells, runner);
+  RunOptions step = options;
+  int trained = 0;
+  for (std::size_t i = 0; i < populations.size(); ++i) {
+    if (interrupt_requested()) throw Interrupted("interrupted between two populations");
+    const auto& population = populations[i];
+    step.label = populations.size() > 1 ? fmt::format("population {}/{}", i + 1, populations.size()) : "";
+    log_info("{}{}{} ({})", step.label, step.label.empty() ? "" : ": ",
+             population.size() == 1 ? population.front().name
+                                    : fmt::format("{} .. {}", population.front().name, population.back().name),
+             counted(population.size(), "cell"));
+    const auto outcomes = run_population(population, runner, step);
+    for (std::size_t c = 0; c < population.size(); ++c) {
+      folder.save_outcome(study, population[c], outcomes[c]);
+      result_of(cells, population[c].name).outcome = outcomes[c];
+      if (outcomes[c].status != "ok") log_warn("{} {}: {}", population[c].name, outcomes[c].status, outcomes[c].note);
+    }
+    trained += static_cast<int>(population.size());
+    refresh();
+  }
+  return trained;
+}
+
+StudyReport run_study(Study study, CellRunner& runner, const RunOptions& options) {
+  expand_cells(study);  // a mistake in the study is reported before one about its folder
+  RunFolder folder(options.folder, study);
+  const std::vector<Cell> cells = expand_cells(study);
+  StudyReport report{study, folder.load(cells), {}, {}, {}, options.folder, 0};
+  require_resume(folder, report.cells, options);
+  report.facts = gather_facts(study, cells, folder, runner);
+  if (!all_ended(report.cells)) folder.open(study, report.facts, runner);
+  const auto refresh = [&] { refresh_report(report, folder); };
+  try {
+    report.trained = train_missing(study, folder, report.cells, runner, options, refresh);
+  } catch (const Interrupted& e) {
+    refresh();
+    const auto ended = std::count_if(report.cells.begin(), report.cells.end(), has_ended);
+    fail<Interrupted>("{}; {} of {} cells have ended, --resume continues", e.what(), ended, report.cells.size());
+  }
+  refresh();
+  return report;
+}
+
+void check_report(const StudyReport& report, bool strict) {
+  const auto is = [](const char* status) {
+    return [status](const CellResult& r) { return r.outcome && r.outcome->status == status; };
+  };
+  const auto& cells = report.cells;
+  if (std::all_of(cells.begin(), cells.end(), is("diverged"))) {
+    fail<DivergedError>("every one of the {} cells diverged: lower the learning rates (--tune finds them)",
+                        cells.size());
+  }
+  const auto failed = std::count_if(cells.begin(), cells.end(), is("failed"));
+  if (failed > 0) {
+    const auto first = std::find_if(cells.begin(), cells.end(), is("failed"));
+    fail("{} of {} cells failed, the first is {} ({}); --resume tries them again", failed, cells.size(),
+         first->cell.name, first->outcome->note);
+  }
+  const auto losers =
+      std::count_if(report.rows.begin(), report.rows.end(), [](const auto& row) { return row.under_floor; });
+  if (strict && losers > 0) {
+    fail<GateError>("--strict: {} of {} rows do not beat {}", losers, report.rows.size(),
+                    report.rows.front().floor.name);
+  }
+}
+
+std::string plan_text(const Study& study, CellRunner& runner) {
+  const auto cells = expand_cells(study);
+  StudyFacts facts;
+  facts.device = runner.device_name();
+  facts.protocol = runner.protocol(cells.front().config);
+  std::string out = study.base.get_string("study.name") + "\n";
+  for (const auto& fact : study_heading(study, facts)) out += "  " + fact + "\n";
+  const Populations populations = all_populations(cells, runner);
+  out += fmt::format("\n{} in {}\n", counted(cells.size(), "cell"), counted(populations.size(), "population"));
+  for (const auto& population : populations) {
+    std::vector<std::string> names;
+    for (const auto& cell : population) names.push_back(cell.name);
+    out += fmt::format("\n{}: {}\n", counted(population.size(), "cell"), join(names, " "));
+    out += runner.plan(population.front().config, static_cast<int>(population.size()));
+    if (!out.ends_with('\n')) out += '\n';
+  }
+  return out + "\nNothing was written: this was a dry run.\n";
+}
+
+}  // namespace gridstep

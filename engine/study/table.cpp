@@ -1,0 +1,284 @@
+#include "engine/study/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "engine/base/names.h"
+
+namespace gridstep {
+namespace {
+
+std::string padded(const std::string& text, std::size_t width, Align align) {
+  return align == Align::kLeft ? fmt::format("{:<{}}", text, width) : fmt::format("{:>{}}", text, width);
+}
+
+// The key's value, or all values of its axis: "8", "2/4/8".
+std::string shown(const Study& study, std::string_view key) {
+  const Axis* axis = study.find_axis(key);
+  if (axis == nullptr) return study.base.text(key);
+  std::vector<std::string> values;
+  for (const auto& value : axis->values) values.push_back(value_text(value));
+  return join(values, "/");
+}
+
+std::string bits_shown(const Study& study) {
+  const std::string quantizer = shown(study, "quant.quantizer");
+  if (quantizer == "none") return "float";
+  std::string text =
+      fmt::format("W{}A{} {}", shown(study, "quant.weight_bits"), shown(study, "quant.activation_bits"), quantizer);
+  if (const auto range = shown(study, "quant.weight_range"); range != "auto") text += " " + range;
+  const std::string ends = shown(study, "quant.first_last_bits");
+  text += ends == "0"    ? ", first and last layer alike"
+          : ends == "32" ? ", first and last layer float"
+                         : fmt::format(", first and last layer {} bits", ends);
+  if (const auto warm = shown(study, "quant.float_epochs"); warm != "0")
+    text += fmt::format(", the first {} epochs float", warm);
+  return text;
+}
+
+// What depends on all rows.
+struct Shape {
+  bool clipping = false;  // has the column of clipped shares
+  std::string mark;       // blanks in place of " !", where some row has one
+};
+
+Shape shape_of(std::span<const SummaryRow> rows) {
+  Shape shape;
+  for (const auto& row : rows) {
+    if (row.clipped_share >= 0) shape.clipping = true;
+    if (row.under_floor) shape.mark = "  ";
+  }
+  return shape;
+}
+
+// "W" and "A" for bits, as in W8A8; else the key's last part.
+std::string axis_title(const KeyInfo& key) {
+  if (!key.leaf().ends_with("_bits")) return std::string(key.leaf());
+  std::string title = key.tag;
+  std::transform(title.begin(), title.end(), title.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return title;
+}
+
+TextTable make_columns(const Study& study, bool clipping) {
+  TextTable table;
+  table.columns.push_back({"optimizer", Align::kLeft});
+  for (const auto& axis : study.axes) {
+    if (axis.key == "optim.name" || axis.key == "train.seed" || axis.key == "optim.lr") continue;
+    table.columns.push_back({axis_title(*find_key(axis.key)), Align::kRight});
+  }
+  for (const char* title : {"learning rate", "mean", "std", "95 % interval", "runs", "diverged", "rank", "best*"}) {
+    table.columns.push_back({title, Align::kRight});
+  }
+  if (clipping) table.columns.push_back({"clipped", Align::kRight});
+  return table;
+}
+
+std::vector<std::string> row_cells(const SummaryRow& row, const std::string& metric, const Shape& shape) {
+  std::vector<std::string> cells = {row.config.get_string("optim.name")};
+  for (const auto& [key, value] : row.axes) {
+    if (key != "optim.lr") cells.push_back(value_text(value));
+  }
+  cells.push_back(row.config.text("optim.lr"));
+  cells.push_back(metric_text(metric, row.score.mean) + (row.under_floor ? " !" : shape.mark));
+  cells.push_back(metric_text(metric, row.score.std));
+  cells.push_back(row.score.ci95 ? fmt::format("{} .. {}", metric_text(metric, row.score.ci95->first),
+                                               metric_text(metric, row.score.ci95->second))
+                                 : "-");
+  cells.push_back(std::to_string(row.runs));
+  cells.push_back(std::to_string(row.diverged));
+  cells.push_back(row.runs > 0 ? std::to_string(row.rank) : "-");
+  cells.push_back(metric_text(metric, row.best));
+  if (shape.clipping) cells.push_back(row.clipped_share < 0 ? "" : fmt::format("{:.1f} %", 100 * row.clipped_share));
+  return cells;
+}
+
+// The floor's line: its name, the axes it depends on, its value.
+std::vector<std::string> floor_cells(const SummaryRow& row, const std::string& metric, const Shape& shape) {
+  std::vector<std::string> cells = {row.floor.name};
+  for (const auto& [key, value] : row.axes) {
+    if (key == "optim.lr") continue;
+    cells.push_back(key.starts_with("data.") || key == "model.scale" ? value_text(value) : "");
+  }
+  cells.insert(cells.end(), {"", metric_text(metric, row.floor.value) + shape.mark, "", "", "", "", "", ""});
+  if (shape.clipping) cells.emplace_back();
+  return cells;
+}
+
+std::vector<std::string> floor_remarks(const Study& study, std::span<const SummaryRow> rows) {
+  std::vector<std::string> losers;
+  std::string name;
+  for (const auto& row : rows) {
+    if (!row.under_floor) continue;
+    name = row.floor.name;
+    const std::string& optimizer = row.config.get_string("optim.name");
+    if (std::find(losers.begin(), losers.end(), optimizer) == losers.end()) losers.push_back(optimizer);
+  }
+  if (losers.empty()) return {};
+  return {
+      fmt::format("UNDER THE FLOOR (!): {}. A network that does not beat {} has not learned its task within {} epochs; "
+                  "its rank means nothing.",
+                  join(losers), name, shown(study, "train.epochs"))};
+}
+
+std::vector<std::string> cell_remarks(std::span<const CellResult> cells) {
+  constexpr std::size_t kShown = 6;
+  std::vector<std::string> remarks;
+  for (const char* status : {"diverged", "failed"}) {
+    std::vector<std::string> names;
+    for (const auto& result : cells) {
+      if (!result.outcome || result.outcome->status != status) continue;
+      const std::string& note = result.outcome->note;
+      names.push_back(note.empty() ? result.cell.name : fmt::format("{} ({})", result.cell.name, note));
+    }
+    if (names.empty()) continue;
+    const std::size_t more = names.size() > kShown ? names.size() - kShown : 0;
+    names.resize(names.size() - more);
+    remarks.push_back(fmt::format("{}: {}{}.", status, join(names), more > 0 ? fmt::format(" and {} more", more) : ""));
+  }
+  const auto open = std::count_if(cells.begin(), cells.end(), [](const CellResult& r) { return !r.outcome; });
+  if (open > 0)
+    remarks.push_back(fmt::format("UNFINISHED: {} of {} cells are still to be trained.", open, cells.size()));
+  return remarks;
+}
+
+std::vector<std::string> clipping_remarks(std::span<const SummaryRow> rows) {
+  std::vector<std::string> idle;
+  for (const auto& row : rows) {
+    const std::string& name = row.config.get_string("optim.name");
+    if (row.clipped_share == 0 && std::find(idle.begin(), idle.end(), name) == idle.end()) idle.push_back(name);
+  }
+  if (idle.empty()) return {};
+  return {fmt::format("CLIPPING NEVER ACTED in {}: the row shows the optimizer without clipping.", join(idle))};
+}
+
+// Breaks at blanks; continuation lines are indented.
+std::string wrapped(const std::string& text, std::size_t width) {
+  std::string out;
+  std::size_t column = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::size_t length = end - at;
+    if (column > 0 && column + 1 + length > width) {
+      out += "\n  ";
+      column = 2;
+    } else if (column > 0) {
+      out += ' ';
+      ++column;
+    }
+    out += text.substr(at, length);
+    column += length;
+    at = end + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string TextTable::render(TableStyle style) const {
+  std::vector<std::size_t> widths;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    std::size_t width = std::max<std::size_t>(columns[c].title.size(), 3);
+    for (const auto& row : rows) width = std::max(width, row[c].size());
+    widths.push_back(width);
+  }
+  const bool markdown = style == TableStyle::kMarkdown;
+  const auto line = [&](auto&& cell) {
+    std::string out = markdown ? "| " : "";
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      out += (c == 0 ? "" : markdown ? " | " : "  ") + padded(cell(c), widths[c], columns[c].align);
+    }
+    if (markdown) return out + " |\n";
+    out.erase(out.find_last_not_of(' ') + 1);
+    return out + "\n";
+  };
+  const std::string rule = line([&](std::size_t c) {
+    std::string dashes(widths[c], '-');
+    if (markdown && columns[c].align == Align::kRight) dashes.back() = ':';
+    return dashes;
+  });
+  std::string out = line([&](std::size_t c) { return columns[c].title; }) + rule;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    if (!markdown && footer_rows > 0 && r == rows.size() - footer_rows) out += rule;
+    out += line([&](std::size_t c) { return rows[r][c]; });
+  }
+  return out;
+}
+
+std::string metric_text(std::string_view metric, const std::optional<double>& value) {
+  if (!value) return "-";
+  if (metric.starts_with("psnr")) return fmt::format("{:.3f}", *value);
+  if (metric == "ssim") return fmt::format("{:.5f}", *value);
+  return fmt::format("{:.4g}", *value);
+}
+
+std::string tuning_text(const Study& study) {
+  const Tuning& tune = study.tune;
+  if (!tune.present) return "not tuned in this study";
+  std::vector<std::string> seeds;
+  for (const auto seed : tune.seeds) seeds.push_back(std::to_string(seed));
+  const std::size_t points =
+      tune.rates.empty() ? static_cast<std::size_t>(tune.points) : tune.rates.begin()->second.size();
+  const std::string density = tune.rates.empty() ? fmt::format(", {} per decade", tune.points_per_decade) : "";
+  const std::string epochs = tune.epochs > 0 ? std::to_string(tune.epochs) : shown(study, "train.epochs");
+  return fmt::format("{} per optimizer{}, seed {}, {} epochs each, up to {} more where the best is on the edge", points,
+                     density, join(seeds), epochs, tune.max_extensions);
+}
+
+std::vector<std::string> study_heading(const Study& study, const StudyFacts& facts) {
+  return {
+      fmt::format("network: {} x{}, {}, {}", shown(study, "model.name"), shown(study, "model.scale"),
+                  shown(study, "model.activation"), bits_shown(study)),
+      fmt::format("training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}",
+                  shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
+                  shown(study, "train.patch"), shown(study, "train.loss"), shown(study, "schedule.name")),
+      fmt::format("measured: {}, after the last epoch; {} is better", facts.protocol,
+                  higher_is_better(study.base.get_string("study.metric")) ? "higher" : "lower"),
+      "rates tried: " + tuning_text(study),
+      "device: " + facts.device,
+  };
+}
+
+std::string page(const std::string& title, const std::vector<std::string>& facts, const TextTable& table,
+                 const std::vector<std::string>& remarks, TableStyle style) {
+  constexpr std::size_t kWidth = 110;
+  const bool markdown = style == TableStyle::kMarkdown;
+  std::string out = markdown ? fmt::format("# {}\n\n", title) : title + "\n";
+  for (const auto& fact : facts) out += (markdown ? "- " + fact : "  " + wrapped(fact, kWidth - 2)) + "\n";
+  out += "\n" + table.render(style) + "\n";
+  for (const auto& remark : remarks) out += markdown ? remark + "\n\n" : wrapped(remark, kWidth) + "\n";
+  while (out.ends_with("\n\n")) out.pop_back();
+  return out;
+}
+
+std::string study_table(const Study& study, std::span<const CellResult> cells, std::span<const SummaryRow> rows,
+                        const StudyFacts& facts, TableStyle style) {
+  const std::string& metric = study.base.get_string("study.metric");
+  const Shape shape = shape_of(rows);
+  TextTable table = make_columns(study, shape.clipping);
+  std::vector<const SummaryRow*> order;
+  for (const auto& row : rows) order.push_back(&row);
+  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->rank < b->rank; });
+  for (const SummaryRow* row : order) table.rows.push_back(row_cells(*row, metric, shape));
+  std::vector<std::string> floors_done;
+  for (const auto& row : rows) {
+    const std::string key = floor_key(study, row.config);
+    if (row.floor.name.empty() || std::find(floors_done.begin(), floors_done.end(), key) != floors_done.end()) continue;
+    floors_done.push_back(key);
+    table.rows.push_back(floor_cells(row, metric, shape));
+    ++table.footer_rows;
+  }
+  std::vector<std::string> remarks = floor_remarks(study, rows);
+  for (const auto& more : {clipping_remarks(rows), cell_remarks(cells)})
+    remarks.insert(remarks.end(), more.begin(), more.end());
+  remarks.emplace_back(
+      "interval: Student-t, 95 %, of the mean over the runs that did not diverge; *: mean of each run's best epoch, "
+      "chosen "
+      "on the same images, so it flatters.");
+  return page(study.base.get_string("study.name"), study_heading(study, facts), table, remarks, style);
+}
+
+}  // namespace gridstep

@@ -1,0 +1,176 @@
+// Combinations of keys: those that cannot work, and those that would be ignored.
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
+#include "engine/base/error.h"
+#include "engine/base/names.h"
+#include "engine/study/grid.h"
+#include "engine/study/optimizer_config.h"
+
+namespace gridstep {
+namespace {
+
+// Does `config` read this key at all? `why` says what it depends on, for the message.
+struct Use {
+  std::function<bool(const Config&)> used;
+  std::string why;
+};
+
+std::function<bool(const Config&)> when(std::string key, std::vector<std::string> values) {
+  return [key = std::move(key), values = std::move(values)](const Config& config) {
+    return std::find(values.begin(), values.end(), config.text(key)) != values.end();
+  };
+}
+
+bool takes_key(const OptimizerInfo& info, std::string_view key) {
+  return std::any_of(info.settings.begin(), info.settings.end(),
+                     [&](const Setting& setting) { return setting_key(info, setting.name) == key; });
+}
+
+Use optimizer_use(std::string_view key) {
+  std::vector<std::string> users;
+  for (const auto& info : all_optimizers()) {
+    if (takes_key(info, key)) users.emplace_back(info.name);
+  }
+  return {when("optim.name", users), "only " + join(users) + (users.size() == 1 ? " uses it" : " use it")};
+}
+
+Use quant_use(std::string_view leaf) {
+  if (leaf == "weight_range") {
+    return {[](const Config& c) {
+              return c.get_string("quant.quantizer") != "none" && c.get_int("quant.weight_bits") != 32;
+            },
+            "weights are not quantized"};
+  }
+  return {[](const Config& c) { return c.get_string("quant.quantizer") != "none"; }, "quant.quantizer = none"};
+}
+
+Use schedule_use(std::string_view leaf) {
+  if (leaf == "gamma")
+    return {when("schedule.name", {"step", "multistep"}), "only schedules step and multistep use it"};
+  if (leaf == "step_epochs") return {when("schedule.name", {"step"}), "only schedule step uses it"};
+  if (leaf == "milestones") return {when("schedule.name", {"multistep"}), "only schedule multistep uses it"};
+  return {when("schedule.name", {"cosine"}), "only schedule cosine uses it"};
+}
+
+Use always() {
+  return {[](const Config&) { return true; }, ""};
+}
+
+Use use_of(const KeyInfo& key) {
+  const std::string_view name = key.name;
+  const std::string_view leaf = key.leaf();
+  if (name.starts_with("optim.") && leaf != "name" && leaf != "lr") return optimizer_use(name);
+  if (name.starts_with("quant.") && leaf != "quantizer") return quant_use(leaf);
+  if (name.starts_with("schedule.") && leaf != "name" && leaf != "warmup_steps") return schedule_use(leaf);
+  if (name.starts_with("data.synthetic_"))
+    return {when("data.name", {"synthetic"}), "only data.name = synthetic uses it"};
+  if (name == "data.root") {
+    return {when("data.name", {"div2k", "image_folder"}),
+            "data.name = synthetic makes its images itself; for a folder of photos set data.name = image_folder"};
+  }
+  return always();
+}
+
+void check_quant(const Config& c) {
+  if (c.get_string("quant.quantizer") == "none") return;
+  const auto weight_bits = c.get_int("quant.weight_bits");
+  if (c.get_string("quant.weight_range") == "ternary" && weight_bits != 2) {
+    fail<ConfigError>("quant.weight_range = ternary has the codes -1, 0 and 1, which is quant.weight_bits = 2, not {}",
+                      weight_bits);
+  }
+  const auto float_epochs = c.get_int("quant.float_epochs");
+  const auto epochs = c.get_int("train.epochs");
+  if (float_epochs >= epochs) {
+    fail<ConfigError>("quant.float_epochs = {} leaves no quantized epoch: it is part of train.epochs = {}",
+                      float_epochs, epochs);
+  }
+}
+
+void check_optimizer(const Config& c) {
+  const std::string& name = c.get_string("optim.name");
+  const auto values = optimizer_settings(c).values;
+  const auto momentum = values.find("momentum");
+  const bool without_momentum = momentum != values.end() && momentum->second == 0;
+  const bool dampened = c.find_float("optim.dampening").value_or(0) != 0;
+  if (name == "nesterov" && dampened) {
+    fail<ConfigError>("optim.name = nesterov takes no dampening: leave optim.dampening = {} out",
+                      c.text("optim.dampening"));
+  }
+  if (dampened && without_momentum && values.contains("dampening")) {
+    fail<ConfigError>("optim.dampening = {} has no effect: optim.momentum of {} is 0", c.text("optim.dampening"), name);
+  }
+}
+
+void check_schedule(const Config& c) {
+  if (c.get_string("schedule.name") == "multistep") {
+    const auto& milestones = c.get_list("schedule.milestones");
+    if (milestones.empty()) fail<ConfigError>("schedule.name = multistep needs schedule.milestones, as in [4, 8]");
+    if (std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>()) != milestones.end()) {
+      fail<ConfigError>("schedule.milestones = {} must increase", c.text("schedule.milestones"));
+    }
+    if (milestones.back() >= c.get_int("train.epochs")) {
+      fail<ConfigError>("schedule.milestones = {} reaches beyond train.epochs = {}", c.text("schedule.milestones"),
+                        c.get_int("train.epochs"));
+    }
+  }
+  if (c.get_string("schedule.name") == "step" && c.get_int("schedule.step_epochs") >= c.get_int("train.epochs")) {
+    fail<ConfigError>("schedule.name = step never steps: schedule.step_epochs = {} is not below train.epochs = {}",
+                      c.get_int("schedule.step_epochs"), c.get_int("train.epochs"));
+  }
+}
+
+void check_data(const Config& c) {
+  if (c.get_string("data.name") != "synthetic") return;
+  const auto patch = c.get_int("train.patch") * c.get_int("model.scale");
+  if (patch > c.get_int("data.synthetic_size")) {
+    fail<ConfigError>(
+        "train.patch = {} at model.scale = {} needs images of {} pixels: data.synthetic_size = {} is smaller",
+        c.get_int("train.patch"), c.get_int("model.scale"), patch, c.get_int("data.synthetic_size"));
+  }
+}
+
+void check_study_name(const Config& c) {
+  const std::string& name = c.get_string("study.name");
+  const auto plain = [](char ch) {
+    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '-' || ch == '_' ||
+           ch == '.';
+  };
+  if (name.empty() || name.front() == '.' || !std::all_of(name.begin(), name.end(), plain)) {
+    fail<ConfigError>("study.name = \"{}\" names a folder: use letters, digits, '-', '_' and '.'", name);
+  }
+}
+
+}  // namespace
+
+void check_combination(const Config& config) {
+  check_study_name(config);
+  check_quant(config);
+  check_optimizer(config);
+  check_schedule(config);
+  check_data(config);
+}
+
+void check_effects(const Study& study, std::span<const Cell> cells) {
+  for (const auto& key : schema()) {
+    const Axis* axis = study.find_axis(key.name);
+    // A value equal to the default changes nothing, and a resolved study.toml lists them all.
+    if (axis == nullptr && study.base.value(key.name) == key.fallback) continue;
+    const Use use = use_of(key);
+    const auto unused = [&](const Cell& cell) { return !use.used(cell.config); };
+    if (axis == nullptr && std::all_of(cells.begin(), cells.end(), unused)) {
+      fail<ConfigError>("{}: {} = {} has no effect: {}", study.base.origin(key.name), key.name,
+                        study.base.text(key.name), use.why);
+    }
+    if (axis == nullptr) continue;
+    const auto idle = std::find_if(cells.begin(), cells.end(), unused);
+    if (idle != cells.end()) {
+      fail<ConfigError>(
+          "{}: grid axis '{}' has no effect on cell {}, which would train the same network several times: {}",
+          axis->origin, key.name, idle->name, use.why);
+    }
+  }
+}
+
+}  // namespace gridstep

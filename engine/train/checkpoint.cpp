@@ -1,0 +1,153 @@
+#include "engine/train/checkpoint.h"
+
+#include <cstring>
+
+#include "engine/base/error.h"
+
+namespace gridstep {
+namespace {
+
+constexpr const char* kFormat = "gridstep-checkpoint-1";
+
+// (K, R, S, C) <-> (K, C, R, S)
+void permute(const float* from, float* to, const Shape& krsc, bool to_kcrs) {
+  const Index taps = krsc[1] * krsc[2], channels = krsc[3];
+  for (Index k = 0; k < krsc[0]; ++k) {
+    for (Index t = 0; t < taps; ++t) {
+      for (Index c = 0; c < channels; ++c) {
+        const Index plain = (k * taps + t) * channels + c, torch = (k * channels + c) * taps + t;
+        to[to_kcrs ? torch : plain] = from[to_kcrs ? plain : torch];
+      }
+    }
+  }
+}
+
+std::vector<Index> stored_shape(const Shape& shape) {
+  if (shape.rank() == 4) return {shape[0], shape[3], shape[1], shape[2]};
+  std::vector<Index> dims;
+  for (int i = 0; i < shape.rank(); ++i) dims.push_back(shape[i]);
+  return dims;
+}
+
+std::string slot_name(int slot, const std::string& parameter) { return fmt::format("optimizer.{}.{}", slot, parameter); }
+
+// One parameter's part of a replica's flat array, in the stored layout.
+std::vector<float> extract(const ParameterStore& store, std::size_t p, const std::vector<float>& flat) {
+  const Shape& shape = store.table()[p].shape;
+  const float* begin = flat.data() + store.offset(static_cast<int>(p));
+  std::vector<float> values(begin, begin + shape.elements());
+  if (shape.rank() == 4) permute(begin, values.data(), shape, true);
+  return values;
+}
+
+void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, std::vector<float>& flat, const fs::path& path) {
+  const ParameterInfo& info = store.table()[p];
+  if (array.dtype != DType::kF32 || array.shape != stored_shape(info.shape)) {
+    fail<DataError>("{}: '{}' is {} ({}), the network wants f32 ({})", path.string(), array.name, name_of(array.dtype),
+                    fmt::join(array.shape, ", "), fmt::join(stored_shape(info.shape), ", "));
+  }
+  std::vector<float> values(static_cast<std::size_t>(info.shape.elements()));
+  std::memcpy(values.data(), array.data.data(), array.data.size());
+  float* to = flat.data() + store.offset(static_cast<int>(p));
+  if (info.shape.rank() == 4) {
+    permute(values.data(), to, info.shape, false);
+  } else {
+    std::copy(values.begin(), values.end(), to);
+  }
+}
+
+template <class T>
+T number(const SafetensorsFile& file, const std::string& key) {
+  const std::string& text = file.metadata(key);
+  T value{};
+  char* end = nullptr;
+  if constexpr (std::is_floating_point_v<T>) {
+    value = std::strtod(text.c_str(), &end);
+  } else {
+    value = static_cast<T>(std::strtoull(text.c_str(), &end, 10));
+  }
+  if (text.empty() || *end != '\0') fail<DataError>("{}: metadata entry '{}' is '{}', not a number", file.path().string(), key, text);
+  return value;
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const ParameterStore& store, int replica, int slots, const CheckpointState& state) {
+  struct Named {
+    std::string name;
+    std::size_t parameter;
+    std::vector<float> values;
+  };
+  std::vector<Named> tensors;
+  for (int s = -1; s < slots; ++s) {
+    const std::vector<float> flat = store.download(s < 0 ? store.weights() : store.slot(s), replica);
+    for (std::size_t p = 0; p < store.table().size(); ++p) {
+      const ParameterInfo& info = store.table()[p];
+      if (s >= 0 && info.role == Role::kState) continue;
+      tensors.push_back({s < 0 ? info.name : slot_name(s, info.name), p, extract(store, p, flat)});
+    }
+  }
+  std::vector<ArrayView> arrays;
+  for (const Named& t : tensors) {
+    arrays.push_back({t.name, DType::kF32, stored_shape(store.table()[t.parameter].shape), std::as_bytes(std::span(t.values))});
+  }
+  auto metadata = state.extra;
+  metadata["format"] = kFormat;
+  metadata["step"] = std::to_string(state.step);
+  metadata["first_fault"] = std::to_string(state.status.first_fault);
+  metadata["inexact"] = std::to_string(state.status.inexact);
+  metadata["clipped"] = std::to_string(state.status.clipped);
+  metadata["clippable"] = std::to_string(state.status.clippable);
+  metadata["loss_sum"] = fmt::format("{:a}", state.status.loss_sum);
+  metadata["loss_count"] = std::to_string(state.status.loss_count);
+  write_safetensors(path, arrays, metadata);
+}
+
+CheckpointState read_state(const SafetensorsFile& file) {
+  if (file.metadata("format") != kFormat) fail<DataError>("{} has format '{}', wanted {}", file.path().string(), file.metadata("format"), kFormat);
+  CheckpointState state;
+  state.step = number<std::int64_t>(file, "step");
+  state.status.first_fault = number<std::uint64_t>(file, "first_fault");
+  state.status.inexact = number<std::uint64_t>(file, "inexact");
+  state.status.clipped = number<std::uint64_t>(file, "clipped");
+  state.status.clippable = number<std::uint64_t>(file, "clippable");
+  state.status.loss_sum = number<double>(file, "loss_sum");
+  state.status.loss_count = number<std::uint64_t>(file, "loss_count");
+  state.extra = file.metadata();
+  return state;
+}
+
+CheckpointState load_checkpoint(const SafetensorsFile& file, ParameterStore& store, int replica, int slots) {
+  CheckpointState state = read_state(file);
+  for (int s = -1; s < slots; ++s) {
+    float* array = s < 0 ? store.weights() : store.slot(s);
+    std::vector<float> flat(static_cast<std::size_t>(store.stride()), 0.0f);
+    for (std::size_t p = 0; p < store.table().size(); ++p) {
+      const ParameterInfo& info = store.table()[p];
+      if (s >= 0 && info.role == Role::kState) continue;
+      const std::string name = s < 0 ? info.name : slot_name(s, info.name);
+      const ArrayView* tensor = file.find(name);
+      if (tensor == nullptr) fail<DataError>("{} holds no '{}'", file.path().string(), name);
+      insert(store, p, *tensor, flat, file.path());
+    }
+    store.upload(array, replica, flat);
+  }
+  return state;
+}
+
+std::vector<std::string> load_weights(const SafetensorsFile& file, ParameterStore& store, int replica) {
+  std::vector<std::string> missing;
+  std::vector<float> flat = store.download(store.weights(), replica);
+  for (std::size_t p = 0; p < store.table().size(); ++p) {
+    const ArrayView* tensor = file.find(store.table()[p].name);
+    if (tensor == nullptr) {
+      missing.push_back(store.table()[p].name);
+    } else {
+      insert(store, p, *tensor, flat, file.path());
+    }
+  }
+  store.upload(store.weights(), replica, flat);
+  return missing;
+}
+
+}  // namespace gridstep

@@ -1,0 +1,125 @@
+#include "engine/train/population.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/device/plugin.h"
+#include "optim/optimizer.h"
+
+namespace gridstep {
+namespace {
+
+int slots_needed(const std::vector<ReplicaSettings>& replicas) {
+  int slots = 0;
+  for (const auto& r : replicas) slots = std::max(slots, slots_in_use(r.rule, r.optimizer));
+  return slots;
+}
+
+StepKind step_kind(const ParameterInfo& info) {
+  if (info.role != Role::kStep) return StepKind::kNone;
+  return info.log_step ? StepKind::kLog : StepKind::kLinear;
+}
+
+Segment segment_of(const ParameterStore& store, int parameter) {
+  const ParameterInfo& info = store.table()[static_cast<std::size_t>(parameter)];
+  const Index size = info.shape.elements();
+  Segment s{.begin = store.offset(parameter), .size = size, .unit = size, .role = info.role, .clip_units = info.clip_units, .step_kind = step_kind(info)};
+  if (info.shape.rank() >= 2) s.unit = size / info.shape[0];
+  if (s.step_kind != StepKind::kNone) {
+    const int state = store.find(info.state);
+    GS_CHECK(state >= 0, "step '{}' has no calibrated step '{}'", info.name, info.state);
+    s.step0 = store.offset(state);
+    s.clip_units = false;
+  }
+  return s;
+}
+
+}  // namespace
+
+Population::Population(Device& device, TrainingGraphs graphs, std::vector<ReplicaSettings> replicas, PopulationOptions options)
+    : device_(device), graphs_(std::move(graphs)), replicas_(std::move(replicas)), options_(options), params_(replicas_.size()) {
+  GS_CHECK(!replicas_.empty() && options_.steps_per_epoch > 0, "a population needs replicas and steps");
+  const Graph graph = graphs_.train(static_cast<bool>(graphs_.calibration));
+  store_ = std::make_unique<ParameterStore>(device_, graph.parameters(), static_cast<int>(replicas_.size()), slots_needed(replicas_), true);
+}
+
+void Population::initialise() {
+  std::vector<std::uint64_t> seeds;
+  for (const auto& r : replicas_) seeds.push_back(r.seed);
+  store_->initialise(seeds);
+  seek(0);
+}
+
+void Population::seek(std::int64_t step) {
+  step_ = step;
+  program_.reset();
+  calibrated_ = step_ > options_.float_epochs * options_.steps_per_epoch;
+  quantized_ = static_cast<bool>(graphs_.calibration) && calibrated_;
+}
+
+void Population::enter_phase() {
+  const bool quantize = graphs_.calibration && step_ >= options_.float_epochs * options_.steps_per_epoch;
+  if (program_ && quantize == quantized_) return;
+  program_.reset();  // its arena first: phases share the memory
+  if (quantize && !calibrated_) {
+    CalibrationGraph calibration = graphs_.calibration();
+    Program forward(std::move(calibration.graph), *store_, {});
+    calibrate(forward, *store_, calibration.sites);
+    calibrated_ = true;
+  }
+  quantized_ = quantize;
+  program_ = std::make_unique<Program>(
+      graphs_.train(quantize), *store_,
+      ProgramOptions{.debug = options_.debug, .epilogue = [this](Recorder& recorder) { record_update(recorder); }});
+}
+
+void Population::record_update(Recorder& recorder) const {
+  OptimizerArena arena;
+  arena.weights = store_->weights();
+  arena.gradients = store_->gradients();
+  for (int k = 0; k < store_->slots(); ++k) arena.slots[static_cast<std::size_t>(k)] = store_->slot(k);
+  arena.stride = store_->stride();
+  arena.size = store_->trained();
+  for (std::size_t p = 0; p < store_->table().size(); ++p) {
+    if (store_->table()[p].role != Role::kState) arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
+  }
+  std::set<int> rules;
+  for (const auto& r : replicas_) rules.insert(r.rule);
+  arena.rules.assign(rules.begin(), rules.end());
+  if (device_.kind() == DeviceKind::kCpu) {
+    record_optimizer(recorder, arena);
+  } else {
+    cuda_plugin().registry->record_optimizer(recorder, arena);
+  }
+}
+
+void Population::fill_params() {
+  const auto epoch = step_ / options_.steps_per_epoch;
+  for (std::size_t r = 0; r < replicas_.size(); ++r) {
+    const ReplicaSettings& settings = replicas_[r];
+    StepParams& p = params_[r];
+    const double lr = scheduled_rate(settings.schedule, settings.lr, step_, options_.steps_per_epoch, total_steps());
+    prepare_step(settings.rule, settings.optimizer, step_ + 1, lr, p);
+    p.seed = settings.seed;
+    p.epoch = static_cast<std::uint32_t>(epoch);
+    p.first_sample = static_cast<std::uint32_t>(step_ % options_.steps_per_epoch) * options_.batch;
+  }
+  store_->upload_params(params_);
+}
+
+void Population::step() {
+  fill_params();
+  enter_phase();
+  program_->run();
+  ++step_;
+}
+
+std::string Population::fault_text(std::uint64_t first_fault) const {
+  const auto node = static_cast<std::uint32_t>(first_fault);
+  const auto step = static_cast<std::uint32_t>(first_fault >> 32);
+  const bool named = program_ && node >= 1 && node <= program_->graph().nodes().size();
+  const std::string where = named ? program_->graph().node(static_cast<NodeId>(node - 1)).name : "the optimizer";
+  return fmt::format("not finite in {} at step {}", where, step);
+}
+
+}  // namespace gridstep

@@ -1,0 +1,111 @@
+#include "kernels/conv2d/conv2d.h"
+
+#include "engine/graph/backward.h"
+#include "kernels/conv2d/conv2d_launch.h"
+
+namespace gridstep {
+namespace {
+
+enum Input { kX, kW, kBias, kXStep, kWStep, kQuantizeFirst };
+
+bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
+
+std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  const Shape &x = in[kX].shape, &w = in[kW].shape;
+  GS_CHECK(x.rank() == 4 && w.rank() == 4, "wants x (N, H, W, C) and w (K, R, S, C)");
+  GS_CHECK(x[3] == w[3], "x has {} channels, the filter {}", x[3], w[3]);
+  GS_CHECK(in[kBias].shape == Shape({w[0]}), "wants a bias of {} values", w[0]);
+  const ConvGeometry g = conv_geometry(x, w, attrs.stride, attrs.pad);
+  GS_CHECK(g.p >= 1 && g.q >= 1, "the {}x{} filter does not fit the {}x{} input with padding {}", g.r, g.s, g.h, g.w, g.pad);
+  if (is_code(in[kX].dtype)) {
+    GS_CHECK(in[kW].dtype == DType::kS8, "codes of x want s8 codes of w");
+    GS_CHECK(in[kXStep].shape.elements() == 1 && (in[kWStep].shape.elements() == 1 || in[kWStep].shape.elements() == g.k),
+             "wants one step for x, and one or {} for w", g.k);
+  } else {
+    GS_CHECK(in[kX].dtype == DType::kF32 && in[kW].dtype == DType::kF32, "x and w must both be f32 or both codes");
+  }
+  return {{{g.n, g.p, g.q, g.k}, DType::kF32}};
+}
+
+std::vector<ValueSpec> infer_data(const Node& node, std::span<const ValueSpec> in) {
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  return {{{in[0].shape[0], attrs.input_height, attrs.input_width, in[1].shape[3]}, DType::kF32}};
+}
+
+std::vector<ValueSpec> infer_weight(const Node&, std::span<const ValueSpec> in) {
+  return {{in[2].shape, DType::kF32}, {{in[2].shape[0]}, DType::kF32}};
+}
+
+void gradient(GradientBuilder& builder, const Node& node) {
+  auto attrs = node.attrs_as<Conv2dAttrs>();
+  ValueId dy = builder.gradient(node.outputs[0]);
+  if (attrs.quantize) {  // first back through the fused quantizer, from the stored y
+    const auto d = builder.add_node(node.name + "/quantize_backward", quantize_backward_op(), *attrs.quantize,
+                                    {node.outputs[0], node.inputs[kQuantizeFirst], node.inputs[kQuantizeFirst + 1],
+                                     builder.gradient(node.outputs[1])});
+    GS_CHECK(dy == kNoValue, "{}: the output of a fused convolution has a second reader", node.name);
+    dy = d[0];
+    builder.accumulate(node.inputs[kQuantizeFirst], d[1]);
+    attrs.quantize.reset();
+  }
+  const Shape& x = builder.graph().spec(node.inputs[kX]).shape;
+  attrs.input_height = x[1];
+  attrs.input_width = x[2];
+  const auto dw = builder.add_node(node.name + "/backward_weight", conv2d_backward_weight_op(), attrs,
+                                   {node.inputs[kX], dy, node.inputs[kW], node.inputs[kXStep]});
+  builder.accumulate(node.inputs[kW], dw[0]);
+  builder.accumulate(node.inputs[kBias], dw[1]);
+  if (!builder.needs_gradient(node.inputs[kX])) return;
+  const auto dx =
+      builder.add_node(node.name + "/backward_data", conv2d_backward_data_op(), attrs, {dy, node.inputs[kW], node.inputs[kWStep]});
+  builder.accumulate(node.inputs[kX], dx[0]);
+}
+
+bool absorb_quantizer(Node& self, const Node& reader) {
+  auto& attrs = std::any_cast<Conv2dAttrs&>(self.attrs);
+  if (attrs.quantize || reader.op != &quantize_op()) return false;
+  const auto& quantizer = reader.attrs_as<QuantizeAttrs>();
+  if (quantizer.per_channel) return false;  // its leading axis would be the batch
+  attrs.quantize = quantizer;
+  return true;
+}
+
+}  // namespace
+
+ConvGeometry conv_geometry(const Shape& x, const Shape& w, Index stride, Index pad) {
+  return {x[0], x[1], x[2], x[3], w[0], w[1], w[2], (x[1] + 2 * pad - w[1]) / stride + 1, (x[2] + 2 * pad - w[2]) / stride + 1, stride, pad};
+}
+
+const OpDef& conv2d_op() {
+  static const OpDef op{.name = "conv2d",
+                        .infer = infer,
+                        .workspace = conv2d_workspace,
+                        .record_cpu = record_conv2d_cpu,
+                        .gradient = gradient,
+                        .absorb_reader = absorb_quantizer,
+                        .droppable_outputs = 1u};
+  return op;
+}
+
+const OpDef& conv2d_backward_data_op() {
+  static const OpDef op{.name = "conv2d_backward_data",
+                        .infer = infer_data,
+                        .workspace = conv2d_backward_data_workspace,
+                        .record_cpu = record_conv2d_backward_data_cpu};
+  return op;
+}
+
+const OpDef& conv2d_backward_weight_op() {
+  static const OpDef op{.name = "conv2d_backward_weight",
+                        .infer = infer_weight,
+                        .workspace = conv2d_backward_weight_workspace,
+                        .record_cpu = record_conv2d_backward_weight_cpu};
+  return op;
+}
+
+ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad) {
+  return graph.add_node(name, conv2d_op(), Conv2dAttrs{stride, pad, {}, 0, 0}, {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
+}
+
+}  // namespace gridstep

@@ -1,0 +1,53 @@
+// 2-D convolution (cross-correlation) with bias, on floats or on integer codes.
+//
+//   x: (N, H, W, C) f32, or codes u8/s8;  w: (K, R, S, C) f32, or codes s8;  b: (K) f32;  y: (N, P, Q, K) f32
+//   P = (H + 2 pad - R) / stride + 1, likewise Q. Padding is zero (code 0: the grids are symmetric about it).
+//
+//   on floats   y = conv(x, w) + b
+//   on codes    y = float(sum q_x q_w) * s[k] + b[k],  s[k] = s_x * s_w[k] formed first, every operation rounded, no fma.
+//               The sum is exact: see `Exactness`.  s_x: (1);  s_w: (1) or (K)
+//
+//   backward    dx = conv^T(dy, w_real),  dw = corr(x_real, dy),  db = sum dy;  on codes x_real = s_x q_x and w_real = s_w[k] q_w, so these are
+//               the gradients by the real values: the quantizers' own rules take them on.
+//
+// Exactness of the codes form on the CPU: sums run in int32 where the CPU has VNNI, else in float32, which is exact while every
+// output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are counted in ReplicaStatus::inexact at every step.
+//
+// After fusion with a quantizer (attrs.quantize) the node also yields its codes and step: (y, codes, step); y itself is not stored
+// when nobody reads it. Same codes as unfused, bit for bit.
+//
+// Deterministic: the batch is cut into fixed chunks, weight gradients of the chunks are added in chunk order. The float sums' order
+// within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set.
+#pragma once
+
+#include <optional>
+
+#include "engine/graph/op.h"
+#include "kernels/quantize/quantize.h"
+
+namespace gridstep {
+
+struct Conv2dAttrs {
+  Index stride = 1, pad = 0;
+  std::optional<QuantizeAttrs> quantize;  // set by fusion: inputs 5.. are the quantizer's parameter and calibrated step
+  Index input_height = 0, input_width = 0;  // backward_data only: the shape to return to
+};
+
+const OpDef& conv2d_op();                  // (x, w, b, s_x?, s_w?) -> y
+const OpDef& conv2d_backward_data_op();    // (dy, w, s_w?) -> dx
+const OpDef& conv2d_backward_weight_op();  // (x, dy, w, s_x?) -> (dw, db); w gives the shape only
+
+struct ConvInputs {
+  ValueId x, w, bias, x_step = kNoValue, w_step = kNoValue;
+};
+ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad);
+
+struct ConvGeometry {
+  Index n, h, w, c, k, r, s, p, q, stride, pad;
+  // Multiply-accumulates of one forward pass, padding included.
+  Index macs() const { return n * p * q * k * r * s * c; }
+  bool operator==(const ConvGeometry&) const = default;
+};
+ConvGeometry conv_geometry(const Shape& x, const Shape& w, Index stride, Index pad);
+
+}  // namespace gridstep

@@ -1,0 +1,67 @@
+// A batch cut into chunks for oneDNN, and codes expanded to floats: shared by the three passes of the CPU convolution.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/conv2d/conv2d_launch.h"
+#include "kernels/conv2d/onednn.h"
+
+namespace gridstep {
+
+inline bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
+inline bool uses_int8(DType x) { return is_code(x) && int8_convolution_is_exact(); }
+
+inline ConvGeometry with_batch(ConvGeometry g, Index n) {
+  g.n = n;
+  return g;
+}
+
+// A batch cut into chunks of at most two sizes, with a primitive for each.
+class ChunkedConv {
+ public:
+  ChunkedConv(ConvPass pass, const ConvGeometry& g, DType source) : n_(g.n), chunks_(Recorder::chunks(g.n)) {
+    for (int i = 0; i < chunks_; ++i) {
+      const Index size = Recorder::part(n_, chunks_, i).size();
+      if (small_ && size == small_size_) continue;
+      (small_ ? large_ : small_) = conv_primitive(pass, with_batch(g, size), source);
+      if (!large_) small_size_ = size;
+    }
+  }
+  int chunks() const { return chunks_; }
+  Recorder::Range range(int chunk) const { return Recorder::part(n_, chunks_, chunk); }
+  const ConvPrimitive& of(int chunk) const { return range(chunk).size() == small_size_ ? *small_ : *large_; }
+  // Both sizes may prefer different filter layouts: packed filters are kept per size.
+  int variants() const { return large_ ? 2 : (small_ ? 1 : 0); }
+  const ConvPrimitive& variant(int i) const { return i == 0 ? *small_ : *large_; }
+  int variant_of(int chunk) const { return range(chunk).size() == small_size_ ? 0 : 1; }
+  Bytes filter_bytes() const { return std::max(small_ ? small_->filter_bytes() : 0, large_ ? large_->filter_bytes() : 0); }
+  Bytes scratch_bytes() const { return std::max(small_ ? small_->scratch_bytes() : 0, large_ ? large_->scratch_bytes() : 0); }
+  Index largest() const { return chunks_ == 0 ? 0 : (n_ + chunks_ - 1) / chunks_; }
+
+ private:
+  Index n_;
+  int chunks_;
+  Index small_size_ = -1;
+  std::shared_ptr<const ConvPrimitive> small_, large_;
+};
+
+inline Bytes float_bytes(Index n) { return align_up(n * static_cast<Bytes>(sizeof(float))); }
+
+// Codes as floats: exact.
+template <class T>
+void expand(const T* codes, Index n, float* out) {
+  for (Index i = 0; i < n; ++i) out[i] = static_cast<float>(codes[i]);
+}
+
+inline void expand_codes(DType type, const std::byte* codes, Index n, float* out) {
+  if (type == DType::kU8) {
+    expand(reinterpret_cast<const std::uint8_t*>(codes), n, out);
+  } else {
+    expand(reinterpret_cast<const std::int8_t*>(codes), n, out);
+  }
+}
+
+inline ValueSpec spec_of(const Tensor& t) { return {t.shape, t.dtype}; }
+
+}  // namespace gridstep

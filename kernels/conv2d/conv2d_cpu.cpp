@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/base/strict_math.h"
+#include "kernels/common/status.h"
+#include "kernels/conv2d/conv2d_chunks.h"
+
+namespace gridstep {
+namespace {
+
+constexpr std::int64_t kExactSum = std::int64_t{1} << 24;  // integers up to here are exact in float32
+
+std::uint64_t inexact_channels(const std::int8_t* w, Index channels, Index fan_in, std::int64_t largest_code) {
+  std::uint64_t count = 0;
+  for (Index k = 0; k < channels; ++k) {
+    int sum = 0;
+    for (Index i = 0; i < fan_in; ++i) sum += w[k * fan_in + i] < 0 ? -w[k * fan_in + i] : w[k * fan_in + i];
+    count += sum * largest_code > kExactSum ? 1 : 0;
+  }
+  return count;
+}
+
+// y = acc * s[k] + b[k] in place, each operation rounded; without steps y = acc + b[k].
+template <class Acc>
+void epilogue(const Acc* acc, Index pixels, Index channels, const float* scale, const float* bias, float* y) {
+  for (Index i = 0; i < pixels; ++i) {
+    const Acc* a = acc + i * channels;
+    float* row = y + i * channels;
+    if (scale == nullptr) {
+      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) + bias[k];
+    } else {
+      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) * scale[k] + bias[k];
+    }
+  }
+}
+
+struct ForwardPlan {
+  ConvGeometry g;
+  ChunkedConv conv;
+  bool codes, int8;
+  Bytes filter_at, scale_at;  // in the workspace
+  Bytes source_at, result_at, conv_scratch_at, scratch;  // in the scratch memory
+
+  ForwardPlan(const Conv2dAttrs& attrs, const ValueSpec& x, const Shape& w)
+      : g(conv_geometry(x.shape, w, attrs.stride, attrs.pad)),
+        conv(uses_int8(x.dtype) ? ConvPass::kForwardInt8 : ConvPass::kForward, g, x.dtype),
+        codes(is_code(x.dtype)),
+        int8(uses_int8(x.dtype)) {
+    filter_at = 0;
+    scale_at = conv.filter_bytes() * conv.variants();
+    source_at = 0;
+    result_at = codes && !int8 ? float_bytes(conv.largest() * g.h * g.w * g.c) : 0;
+    conv_scratch_at = result_at + float_bytes(conv.largest() * g.p * g.q * g.k);
+    scratch = conv_scratch_at + conv.scratch_bytes();
+  }
+  // The filter as floats lies behind everything else, and per-channel scales between.
+  Bytes staging_at() const { return scale_at + float_bytes(g.k); }
+  Bytes workspace() const { return staging_at() + float_bytes(g.k * g.r * g.s * g.c); }
+};
+
+// Launch 1: the filter in the library's layout, the scales s[k], the exactness count.
+void record_filter(Recorder& recorder, const BoundNode& node, const ForwardPlan& plan) {
+  const Tensor w = node.in[1], sx = node.in[3], sw = node.in[4], work = node.workspace;
+  const DType x_type = node.in[0].dtype;
+  ReplicaStatus* status = recorder.status();
+  recorder.launch("filter", 1, [=](const TaskContext& t) {
+    const ConvGeometry& g = plan.g;
+    const Index fan_in = g.r * g.s * g.c;
+    const void* krsc = w.at<std::byte>(t.replica);
+    if (plan.codes) {
+      const auto* codes = w.at<std::int8_t>(t.replica);
+      if (!plan.int8) {
+        auto* staging = reinterpret_cast<float*>(work.at<std::byte>(t.replica) + plan.staging_at());
+        expand(codes, g.k * fan_in, staging);
+        krsc = staging;
+        status[t.replica].inexact += inexact_channels(codes, g.k, fan_in, x_type == DType::kU8 ? 255 : 128);
+      }
+      auto* scale = reinterpret_cast<float*>(work.at<std::byte>(t.replica) + plan.scale_at);
+      const Index steps = sw.elements();
+      for (Index k = 0; k < g.k; ++k) scale[k] = *sx.at<float>(t.replica) * sw.at<float>(t.replica)[steps == 1 ? 0 : k];
+    }
+    for (int v = 0; v < plan.conv.variants(); ++v) {
+      plan.conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + plan.filter_at + plan.conv.filter_bytes() * v);
+    }
+  });
+}
+
+// The epilogue of one chunk, and its codes where a quantizer is fused: in pieces that stay in the first-level cache.
+struct Epilogue {
+  const ForwardPlan& plan;
+  const float* scale;
+  const float* bias;
+  const QuantizeAttrs* quantize;
+  float step;
+
+  // `y` may be null when only the codes are wanted; `acc` is then overwritten.
+  bool run(void* acc, Index pixels, float* y, std::byte* codes) const {
+    const Index channels = plan.g.k, piece = std::max<Index>(1, 4096 / channels);
+    bool bad = false;
+    for (Index i = 0; i < pixels; i += piece) {
+      const Index n = std::min(piece, pixels - i);
+      float* out = (y != nullptr ? y : static_cast<float*>(acc)) + i * channels;
+      if (plan.int8) {
+        epilogue(static_cast<std::int32_t*>(acc) + i * channels, n, channels, scale, bias, out);
+      } else {
+        epilogue(static_cast<float*>(acc) + i * channels, n, channels, scale, bias, out);
+      }
+      if (quantize != nullptr) {
+        const Bytes width = quantize->fake ? static_cast<Bytes>(sizeof(float)) : 1;
+        bad |= quantize_span(*quantize, out, n * channels, step, codes + i * channels * width);
+      }
+    }
+    return bad;
+  }
+};
+
+}  // namespace
+
+Bytes conv2d_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind) {
+  return ForwardPlan(node.attrs_as<Conv2dAttrs>(), in[0], in[1].shape).workspace();
+}
+
+void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
+  const Conv2dAttrs attrs = node.attrs<Conv2dAttrs>();
+  const ForwardPlan plan(attrs, spec_of(node.in[0]), node.in[1].shape);
+  const Tensor x = node.in[0], bias = node.in[2], work = node.workspace, y = node.out[0];
+  const bool fused = attrs.quantize.has_value();
+  const Tensor parameter = fused ? node.in[5] : Tensor{}, codes = fused ? node.out[1] : Tensor{}, step_out = fused ? node.out[2] : Tensor{};
+  const StepParams* params = recorder.params();
+  ReplicaStatus* status = recorder.status();
+  const int index = recorder.node_index();
+  record_filter(recorder, node, plan);
+  recorder.need_scratch(plan.scratch);
+  recorder.launch("", plan.conv.chunks(), [=](const TaskContext& t) {
+    const ConvGeometry& g = plan.g;
+    const auto range = plan.conv.range(t.task);
+    const Index in_floats = g.h * g.w * g.c, pixels = range.size() * g.p * g.q, out_begin = range.begin * g.p * g.q * g.k;
+    const std::byte* source = x.at<std::byte>(t.replica) + range.begin * in_floats * size_of(x.dtype);
+    if (plan.codes && !plan.int8) {
+      auto* expanded = reinterpret_cast<float*>(t.scratch + plan.source_at);
+      expand_codes(x.dtype, source, range.size() * in_floats, expanded);
+      source = reinterpret_cast<const std::byte*>(expanded);
+    }
+    float* out = y.data != nullptr ? y.at<float>(t.replica) + out_begin : nullptr;
+    void* acc = out != nullptr && !plan.int8 ? static_cast<void*>(out) : t.scratch + plan.result_at;
+    const std::byte* w = work.at<std::byte>(t.replica);
+    plan.conv.of(t.task).run_forward(source, w + plan.filter_at + plan.conv.filter_bytes() * plan.conv.variant_of(t.task), acc,
+                                     t.scratch + plan.conv_scratch_at);
+    const float step = fused ? step_value(*parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
+    if (fused && t.task == 0) *step_out.at<float>(t.replica) = step;
+    const Epilogue tail{plan, plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr, bias.at<float>(t.replica),
+                        fused ? &*attrs.quantize : nullptr, step};
+    const bool bad = tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
+    if (bad) note_fault(status[t.replica], params[t.replica].step, index);
+  });
+}
+
+}  // namespace gridstep

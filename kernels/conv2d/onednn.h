@@ -1,0 +1,43 @@
+// oneDNN's convolutions behind a small interface: the only place that knows the library and its two API generations.
+// All primitives are made and run with one thread: the executor spreads tasks, no library does.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "kernels/conv2d/conv2d.h"
+
+namespace gridstep {
+
+enum class ConvPass { kForward, kForwardInt8, kBackwardData, kBackwardWeight };
+
+// One convolution of fixed geometry (of one chunk of a batch), activations NHWC, filters in the layout the library prefers.
+// f32, but for kForwardInt8: source u8 (or s8), filter s8, destination s32.
+class ConvPrimitive {
+ public:
+  virtual ~ConvPrimitive() = default;
+
+  virtual Bytes filter_bytes() const = 0;   // in the preferred layout, aligned
+  virtual Index filter_floats() const = 0;  // of which this many hold the filter, padding included (f32 passes)
+  virtual Bytes scratch_bytes() const = 0;  // of run()
+
+  // (K, R, S, C) to the preferred layout and back. The preferred layout may be padded; padding is zero.
+  virtual void pack_filter(const void* krsc, void* packed) const = 0;
+  virtual void unpack_filter(const void* packed, void* krsc) const = 0;
+
+  // forward: in -> out with filter;  backward data: in = dy, out = dx;  backward weight: in = x, in2 = dy, out = packed dw, bias = db.
+  virtual void run_forward(const void* in, const void* packed, void* out, std::byte* scratch) const = 0;
+  virtual void run_backward_data(const float* dy, const float* packed, float* dx, std::byte* scratch) const = 0;
+  virtual void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db, std::byte* scratch) const = 0;
+};
+
+// Made once per (pass, geometry) and kept for the life of the process.
+std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeometry& geometry, DType source = DType::kF32);
+
+std::string convolution_library();  // "oneDNN 2.6.3"
+
+// Whether int8 convolutions give exact sums here: VNNI, or GRIDSTEP_INT8_CONV=1 for ranges the caller knows to be safe.
+bool int8_convolution_is_exact();
+
+}  // namespace gridstep

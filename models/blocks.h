@@ -1,0 +1,66 @@
+// Building blocks of models: layers that place their own quantizers as the configuration says.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph.h"
+#include "models/quant_config.h"
+
+namespace gridstep {
+
+// What flows between layers: a real value, and what is known of it.
+struct Activation {
+  ValueId value = kNoValue;  // f32; or u8 pixels, whose real value is code * (1/255)
+  bool is_pixels = false;
+  bool is_unsigned = false;  // never negative: follows a ReLU
+};
+
+// One quantizer of a model: what calibration and reports need to know.
+struct QuantizerSite {
+  std::string name;       // "conv2.input", "conv2.weight"
+  std::string parameter;  // the step's parameter: "conv2.input_step"
+  std::string state;      // the calibrated step s0: "conv2.input_step0"
+  std::string input;      // name of the graph value that is quantized (before fusion)
+  CodeRange range;
+  StepForm form = StepForm::kLog;
+  bool is_weight = false;
+  bool per_channel = false;
+};
+
+struct ConvSpec {
+  Index filters, kernel, stride = 1;
+  float init_std = 0.0f;
+  bool edge = false;  // first or last layer of the network: QuantConfig::first_last_bits
+};
+
+class ModelBuilder {
+ public:
+  ModelBuilder(Graph& graph, const QuantConfig& quant) : graph_(graph), quant_(quant) {}
+
+  // "Same" convolution with bias; input and weights quantized where their bits say so.
+  Activation conv(const std::string& name, const Activation& x, const ConvSpec& spec);
+  Activation relu(const std::string& name, const Activation& x);
+  Activation tanh(const std::string& name, const Activation& x);
+  // The network's output, quantized to 8 bits where QuantConfig::output asks for it.
+  ValueId output(const std::string& name, const Activation& x);
+
+  Graph& graph() { return graph_; }
+  const std::vector<QuantizerSite>& sites() const { return sites_; }  // in the order of the forward pass
+
+ private:
+  struct Operand {
+    ValueId value, step;
+  };
+  Operand quantized_input(const std::string& layer, const Activation& x, int bits, bool codes);
+  Operand quantized_weight(const std::string& layer, ValueId weight, int bits, bool codes);
+  Operand add_quantizer(const std::string& layer, const std::string& what, ValueId x, CodeRange range, bool is_weight, bool codes);
+  ValueId pixel_step();
+
+  Graph& graph_;
+  const QuantConfig& quant_;
+  std::vector<QuantizerSite> sites_;
+  ValueId pixel_step_ = kNoValue;
+};
+
+}  // namespace gridstep

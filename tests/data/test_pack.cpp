@@ -1,0 +1,104 @@
+#include "data/pack.h"
+
+#include "data/hash.h"
+#include "engine/base/error.h"
+#include "tests/data/pictures.h"
+#include "tests/support/catch.h"
+
+namespace gridstep::test {
+namespace {
+
+struct Content {
+  std::vector<std::string> names{"a.png", "name \"with\" quotes", "not utf-8 \xff"};
+  std::vector<Image> lr, hr;
+  PackMeta meta{"div2k", "val", "official DIV2K layout", 3, Border::kReplicate, 7, 2, {{"bad.png", "cut short"}}};
+
+  Content() {
+    for (int i = 0; i < 3; ++i) {
+      lr.push_back(noise_image(2 + i, 5, 3, static_cast<std::uint64_t>(i)));
+      hr.push_back(noise_image(6 + 3 * i, 15, 3, static_cast<std::uint64_t>(i) + 10));
+    }
+  }
+  void write(const fs::path& path) const {
+    write_file_atomic(path, [&](const Sink& sink) {
+      PackWriter writer(sink);
+      for (std::size_t i = 0; i < names.size(); ++i) writer.add(names[i], lr[i], hr[i]);
+      writer.finish(meta);
+    });
+  }
+};
+
+TEST_CASE("a pack gives back what was written", "[data]") {
+  const TemporaryFolder folder;
+  const Content content;
+  content.write(folder / "p.pack");
+  const Pack pack(folder / "p.pack");
+  REQUIRE(pack.photos().size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(copy_of(pack.photos()[i].lr) == content.lr[i]);
+    CHECK(copy_of(pack.photos()[i].hr) == content.hr[i]);
+    CHECK(reinterpret_cast<std::uintptr_t>(pack.photos()[i].lr.pixels) % 64 == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(pack.photos()[i].hr.pixels) % 64 == 0);
+  }
+  CHECK(pack.photos()[1].name == content.names[1]);
+  CHECK(pack.photos()[2].name.starts_with("not utf-8 "));
+  CHECK(pack.meta().dataset == "div2k");
+  CHECK(pack.meta().split == "val");
+  CHECK(pack.meta().border == Border::kReplicate);
+  CHECK(pack.meta().limit == 7);
+  CHECK(pack.meta().official_lr == 2);
+  CHECK(pack.meta().skipped == content.meta.skipped);
+}
+
+TEST_CASE("the digest is the content's and nothing else's", "[data]") {
+  const TemporaryFolder folder;
+  Content content;
+  content.write(folder / "a.pack");
+  content.write(folder / "b.pack");
+  content.hr[1].pixels[3] ^= 1;
+  content.write(folder / "c.pack");
+  const std::string bytes = read_file(folder / "a.pack");
+  CHECK(bytes == read_file(folder / "b.pack"));
+  CHECK(Pack(folder / "a.pack").digest() == Pack(folder / "b.pack").digest());
+  CHECK(Pack(folder / "a.pack").digest() != Pack(folder / "c.pack").digest());
+  CHECK(Pack(folder / "a.pack").digest() == hex(hash128(bytes.data(), bytes.size() - 64)));
+}
+
+TEST_CASE("a changed bit anywhere in a pack is found", "[data]") {
+  const TemporaryFolder folder;
+  Content().write(folder / "p.pack");
+  const std::string whole = read_file(folder / "p.pack");
+  for (std::size_t at = 0; at < whole.size() - 24; at += 11) {  // the tail's last 24 bytes are padding
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    write_file_atomic(folder / "q.pack", damaged);
+    INFO(at);
+    REQUIRE_THROWS_AS(Pack(folder / "q.pack"), DataError);
+  }
+}
+
+TEST_CASE("a pack cut short, empty or of another version is refused by name", "[data]") {
+  const TemporaryFolder folder;
+  Content().write(folder / "p.pack");
+  const std::string whole = read_file(folder / "p.pack");
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    write_file_atomic(folder / "cut.pack", whole.substr(0, size));
+    CHECK_THROWS_WITH(Pack(folder / "cut.pack"), Catch::Contains("cut.pack: damaged pack"));
+  }
+  std::string newer = whole;
+  newer[8] = 99;
+  write_file_atomic(folder / "newer.pack", newer);
+  CHECK_THROWS_WITH(Pack(folder / "newer.pack"), Catch::Contains("version 99"));
+}
+
+TEST_CASE("texts are hashed with their lengths", "[data]") {
+  Hasher a, b;
+  a.add_text("ab");
+  a.add_text("c");
+  b.add_text("a");
+  b.add_text("bc");
+  CHECK(a.digest() != b.digest());
+}
+
+}  // namespace
+}  // namespace gridstep::test
