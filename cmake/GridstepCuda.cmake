@@ -30,8 +30,10 @@ endif()
 # as on the CPU; ptxas reports registers, spills and local memory of every kernel (tests/lint/ptxas.sh reads the reports).
 function(gs_cuda_flags target)
   target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false --expt-relaxed-constexpr -lineinfo -Xptxas=-v
+    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false -lineinfo -Xptxas=-v
       -Xcompiler=-ffp-contract=off,-Wall,-Wextra>)
+  # fmt 9 takes nvcc for a compiler without constexpr, which its own consteval functions then fail on.
+  target_compile_definitions(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
   if(GS_WERROR)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
   endif()

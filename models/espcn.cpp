@@ -27,7 +27,7 @@ BuiltModel build_espcn(Graph& graph, ValueId image, const ModelOptions& options)
   Activation x{.value = image, .is_pixels = true};
   x = activate("conv1", b.conv("conv1", x, {.filters = 64, .kernel = 5, .init_std = he_std(64, 5), .edge = true}));
   x = activate("conv2", b.conv("conv2", x, {.filters = 32, .kernel = 3, .init_std = he_std(32, 3)}));
-  x = b.conv("conv3", x, {.filters = outputs, .kernel = 3, .init_std = 1e-3f, .edge = true});
+  x = b.conv("conv3", x, {.filters = outputs, .kernel = 3, .init_std = he_std(outputs, 3), .edge = true});
   const ValueId y = pixel_shuffle(graph, "shuffle", b.output("conv3", x), {options.scale});
   return {y, b.sites()};
 }

@@ -98,7 +98,10 @@ void print_fusion(const SrTask& task) {
 }
 
 void print_memory(const SrTask& task, const DescribeArgs& args) {
-  const Graph graph = sr_training_graph(task, {}, task.options.quant.enabled);
+  PhotoTable any;  // only its being filled matters for shapes and memory
+  any.count = 1;
+  any.total_area = 1;
+  const Graph graph = sr_training_graph(task, any, task.options.quant.enabled);
   const ProgramSize size = plan_program(graph, DeviceKind::kCpu);
   const auto mib = [](Bytes b) { return static_cast<double>(b) / 1048576.0; };
   fmt::print("\ntraining step, batch {}, patch {}: {} nodes, arena {:.2f} MiB per network ({:.2f} MiB if no memory were shared)\n", args.batch,

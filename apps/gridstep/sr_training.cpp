@@ -249,6 +249,7 @@ void SrTraining::note_best(std::size_t i, const std::vector<ReplicaStatus>& stat
   const double sign = higher_is_better(metric) ? 1.0 : -1.0;
   if (!p.best.empty() && !(sign * now > sign * p.best.at(metric))) return;
   p.best = p.last;
+  if (metric != "ssim") p.best.erase("ssim");  // measured after the last epoch only: "best" must not depend on which epoch that is
   p.best_epoch = population_.steps_done() / steps_per_epoch_;
   save_cell(i, "best", status);
 }

@@ -12,7 +12,7 @@ namespace gridstep {
 
 // What a stream of numbers is for. Values are part of the file format of checkpoints and results: append only.
 enum class Purpose : std::uint32_t {
-  kInit = 1,        // initial weights; epoch = parameter id, index = element / 4
+  kInit = 1,        // initial weights; epoch = hash of the parameter's name, index = element / 2
   kSample = 2,      // which photo, where, which orientation; epoch = epoch, index = sample of the epoch
   kPermutation = 3, // order of an epoch
   kSynthetic = 4,   // synthetic images; epoch = image id

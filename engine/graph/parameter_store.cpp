@@ -29,6 +29,13 @@ double normal(const PhiloxKey& key, std::uint64_t i) {
   return i % 2 == 0 ? radius * std::cos(angle) : radius * std::sin(angle);
 }
 
+// FNV-1a of a parameter's name: initial weights depend on the seed and the name, not on what else the network has (quantizers, say).
+std::uint32_t name_key(std::string_view name) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
 }  // namespace
 
 ParameterStore::ParameterStore(Device& device, std::vector<ParameterInfo> table, int replicas, int slots, bool gradients)
@@ -97,7 +104,7 @@ void ParameterStore::initialise(const std::vector<std::uint64_t>& seeds) {
     std::vector<float> values(static_cast<std::size_t>(stride_), 0.0f);
     for (std::size_t p = 0; p < table_.size(); ++p) {
       const ParameterInfo& info = table_[p];
-      const PhiloxKey key{seeds[static_cast<std::size_t>(r)], Purpose::kInit, static_cast<std::uint32_t>(p)};
+      const PhiloxKey key{seeds[static_cast<std::size_t>(r)], Purpose::kInit, name_key(info.name)};
       for (Index i = 0; i < info.shape.elements(); ++i) {
         const double v = info.init_std > 0.0f ? info.init_std * normal(key, static_cast<std::uint64_t>(i)) : info.init_value;
         values[static_cast<std::size_t>(offsets_[p] + i)] = static_cast<float>(v);

@@ -40,7 +40,7 @@ class ParameterStore {
   void upload_status(const std::vector<ReplicaStatus>& status);
   void upload_params(const std::vector<StepParams>& params);
 
-  // Fills every replica's weights from its seed: normal values by Philox (Box-Muller in double), keyed by the parameter's position.
+  // Fills every replica's weights from its seed: normal values by Philox (Box-Muller in double), keyed by the parameter's name.
   void initialise(const std::vector<std::uint64_t>& seeds);
 
  private:

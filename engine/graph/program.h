@@ -42,6 +42,7 @@ class Program {
   const MemoryPlan& plan() const { return plan_; }
   const std::vector<Launch>& launches() const { return launches_; }
   Bytes arena_bytes() const { return arena_.size(); }
+  Bytes scratch_bytes() const { return scratch_bytes_; }
 
  private:
   Tensor bind(ValueId id) const;

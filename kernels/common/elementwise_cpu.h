@@ -1,5 +1,6 @@
-// CPU driver of elementwise ops: out[i] = f(in0[i], in1[i], ...). The first dimension decides the number of tasks; the
-// functor is a small host/device struct, which the CUDA driver (elementwise.cuh) takes as well.
+// CPU driver of elementwise ops: out[i] = f(in0[i], in1[i], ...). Tasks are nearly equal parts of the elements, as many
+// as the size asks for; values do not depend on them. The functor is a small host/device struct, which the CUDA driver
+// (elementwise.cuh) takes too.
 #pragma once
 
 #include <array>
@@ -10,7 +11,8 @@
 
 namespace gridstep {
 
-inline int elementwise_tasks(const Shape& shape) { return shape.rank() == 0 ? 1 : Recorder::chunks(shape[0]); }
+// A task for every few thousand elements: whole images, whose batch is one, are shared among threads as well.
+inline int elementwise_tasks(const Shape& shape) { return Recorder::chunks((shape.elements() + 4095) / 4096); }
 
 // Records a launch for a node with one output (Out) and as many inputs as types are given.
 template <class Out, class... In, class F>

@@ -4,7 +4,7 @@
 //   thread t of 256 adds its lanes: (4t + 4t+1) + (4t+2 + 4t+3);
 //   each warp of 32 threads folds by halves (16, 8, 4, 2, 1); the 8 warps are added in order.
 // Long vectors are cut into blocks of kTreeBlock terms; the blocks' sums are terms of a second such sum.
-// The device's form is lane_sum in engine/device/cuda/reduce.cuh.
+// The device's form is block_lane_sum (reduce.cuh).
 #pragma once
 
 #include "engine/base/hd.h"

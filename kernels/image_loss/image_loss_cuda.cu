@@ -1,5 +1,5 @@
-#include "engine/device/cuda/reduce.cuh"
 #include "kernels/common/elementwise.cuh"
+#include "kernels/common/reduce.cuh"
 #include "kernels/image_loss/image_loss_math.h"
 
 namespace gridstep {

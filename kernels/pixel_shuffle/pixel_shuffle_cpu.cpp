@@ -45,12 +45,12 @@ void record(Recorder& recorder, const BoundNode& node) {
   const Tensor from = node.in[0], to = node.out[0];
   const Index r = node.attrs<PixelShuffleAttrs>().upscale;
   const Shape& deep = D == Direction::kForward ? from.shape : to.shape;
-  const Index channels = deep[3] / (r * r), row = deep[2] * deep[3];
-  const int tasks = Recorder::chunks(deep[0]);
+  const Index channels = deep[3] / (r * r), width = deep[2], row = deep[2] * deep[3], lines = deep[0] * deep[1];
+  const int tasks = Recorder::chunks(lines);
   const MoveRow move = move_row_for<D>(r, channels);
-  recorder.launch("", tasks, [=, n = deep[0], height = deep[1], width = deep[2]](const TaskContext& context) {
-    const auto [begin, end] = Recorder::part(n, tasks, context.task);
-    for (Index line = begin * height; line < end * height; ++line) {
+  recorder.launch("", tasks, [=](const TaskContext& context) {
+    const auto [begin, end] = Recorder::part(lines, tasks, context.task);
+    for (Index line = begin; line < end; ++line) {
       move(from.at<const float>(context.replica) + line * row, to.at<float>(context.replica) + line * row, width, r,
            channels);
     }

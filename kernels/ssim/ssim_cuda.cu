@@ -1,6 +1,6 @@
 #include "engine/device/cuda/cuda_device.h"
-#include "engine/device/cuda/reduce.cuh"
 #include "engine/device/cuda/vector.cuh"
+#include "kernels/common/reduce.cuh"
 #include "kernels/ssim/ssim.h"
 #include "kernels/ssim/ssim_math.h"
 

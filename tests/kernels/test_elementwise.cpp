@@ -21,7 +21,8 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-const std::vector<Shape> kShapes{{1}, {3}, {1, 1, 1, 1}, {1, 5, 7, 3}, {11, 3, 2, 5}, {16, 17, 17, 3}, Shape{}};
+const std::vector<Shape> kShapes{
+    {1}, {3}, {1, 1, 1, 1}, {1, 5, 7, 3}, {11, 3, 2, 5}, {16, 17, 17, 3}, {1, 111, 113, 1}, Shape{}};
 
 Graph graph_of(const OpDef& op, const Shape& shape, std::size_t inputs, DType type = DType::kF32) {
   Graph graph;

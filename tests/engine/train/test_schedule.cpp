@@ -1,8 +1,7 @@
 #include "engine/train/schedule.h"
 
-#include <array>
-
 #include "engine/base/error.h"
+#include "tests/golden/optim/schedule_golden.h"
 #include "tests/support/catch.h"
 
 namespace gridstep::test {
@@ -14,39 +13,26 @@ double rate(const Schedule& s, std::int64_t step, std::int64_t steps_per_epoch =
   return scheduled_rate(s, kBase, step, steps_per_epoch, total);
 }
 
-template <std::size_t N>
-void check_rates(const Schedule& s, const std::array<double, N>& want) {
-  for (std::size_t k = 0; k < N; ++k) {
-    INFO("step " << k);
-    CHECK(rate(s, static_cast<std::int64_t>(k), 1, N) == Approx(want[k]).epsilon(1e-12).margin(1e-15));
-  }
-}
-
 }  // namespace
 
-// Golden values from PyTorch 2.15's schedulers in torch.optim.lr_scheduler, base rate 0.1, one scheduler step per step.
-TEST_CASE("rates equal PyTorch's StepLR(step_size=3, gamma=0.1)", "[schedule][golden]") {
-  check_rates(Schedule{.kind = ScheduleKind::kStep, .every = 3, .gamma = 0.1},
-              std::array{0.1, 0.1, 0.1, 0.010000000000000002, 0.010000000000000002, 0.010000000000000002,
-                         0.0010000000000000002, 0.0010000000000000002, 0.0010000000000000002, 0.00010000000000000003,
-                         0.00010000000000000003, 0.00010000000000000003});
-}
-
-TEST_CASE("rates equal PyTorch's MultiStepLR(milestones=[2, 5, 6], gamma=0.3)", "[schedule][golden]") {
-  check_rates(Schedule{.kind = ScheduleKind::kMultistep, .gamma = 0.3, .milestones = {2, 5, 6}},
-              std::array{0.1, 0.1, 0.03, 0.03, 0.03, 0.009, 0.0026999999999999997, 0.0026999999999999997,
-                         0.0026999999999999997, 0.0026999999999999997});
-}
-
-TEST_CASE("rates equal PyTorch's CosineAnnealingLR(T_max=12, eta_min=0.002)", "[schedule][golden]") {
-  check_rates(Schedule{.kind = ScheduleKind::kCosine, .min_lr = 0.002},
-              std::array{0.1, 0.09833036548816435, 0.09343524478543751, 0.08564823227814082, 0.0755,
-                         0.06368213321002351, 0.051, 0.038317866789976486, 0.02650000000000001, 0.016351767721859173,
-                         0.008564755214562503, 0.0036696345118356582});
-}
-
-TEST_CASE("rates equal PyTorch's LinearLR(start_factor=1/4, total_iters=3)", "[schedule][golden]") {
-  check_rates(Schedule{.warmup_steps = 4}, std::array{0.025, 0.05, 0.07500000000000001, 0.1, 0.1, 0.1, 0.1, 0.1});
+TEST_CASE("every schedule gives PyTorch's rates", "[schedule][golden]") {
+  for (const std::string& name : schedule_names()) {
+    INFO(name);
+    int rows = 0;
+    for (const ScheduleGolden& golden : kScheduleGolden) {
+      if (golden.kind != name) continue;
+      ++rows;
+      const Schedule s{find_schedule(name), golden.every,  golden.gamma,
+                       golden.milestones,   golden.min_lr, golden.warmup_steps};
+      const auto total = static_cast<std::int64_t>(golden.rates.size());
+      for (std::int64_t k = 0; k < total; ++k) {
+        INFO("step " << k);
+        CHECK(scheduled_rate(s, kGoldenBaseRate, k, 1, total) ==
+              Approx(golden.rates[static_cast<std::size_t>(k)]).epsilon(1e-12).margin(1e-15));
+      }
+    }
+    CHECK(rows > 0);
+  }
 }
 
 TEST_CASE("rates by epoch change at epoch ends only", "[schedule]") {

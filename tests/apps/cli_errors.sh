@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Bad input: the exit code, and words that say what, where and what to do.   usage: cli_errors.sh GRIDSTEP
+set -u
+gridstep=$1
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+failures=0
+
+# expect CODE WORDS... -- COMMAND...: every word must occur in the output
+expect() {
+  local code=$1 words=()
+  shift
+  while [ "$1" != -- ]; do words+=("$1"); shift; done
+  shift
+  local output got
+  output=$("$@" 2>&1 < /dev/null)
+  got=$?
+  if [ "$got" != "$code" ]; then
+    echo "FAILED: exit code $got, wanted $code: $*"; echo "$output" | head -5; failures=$((failures + 1)); return
+  fi
+  for word in "${words[@]}"; do
+    case "$output" in *"$word"*) ;; *) echo "FAILED: '$word' is not in the output of: $*"; echo "$output" | head -5; failures=$((failures + 1)) ;; esac
+  done
+}
+
+small=(--device cpu --set data.name=synthetic --set data.synthetic_images=2 --set data.synthetic_size=64 --set data.synthetic_val_images=1
+       --set train.steps_per_epoch=2 --set "data.cache=$work/cache")
+
+expect 0 study train eval describe data doctor -- "$gridstep" --help
+expect 2 describe -- "$gridstep" descrbe
+expect 2 -- "$gridstep"
+expect 2 quickstart -- "$gridstep" study quikstart
+expect 2 train.epochs -- "$gridstep" study quickstart --set train.epoch=3 --dry-run
+expect 2 weight_bits -- "$gridstep" study quickstart --set quant.weight_bits=9 --dry-run
+expect 2 -- "$gridstep" study quickstart --set quant.weight_range=ternary --dry-run
+expect 2 espcn -- "$gridstep" train escpn --lr 0.001 "${small[@]}" --out "$work/a"
+expect 3 "$work/nowhere" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/nowhere" --device cpu --out "$work/b"
+mkdir "$work/empty"
+expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/empty" --device cpu --out "$work/c"
+expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
+printf 'not a checkpoint' > "$work/broken.safetensors"
+expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"
+printf '\x89PNG\r\n\x1a\nbroken' > "$work/broken.png"
+expect 3 broken.png -- "$gridstep" data check "$work/broken.png"
+expect 2 scale -- "$gridstep" data reduce "$work/broken.png" "$work/out.png" --scale 5
+[ -e "$work/a" ] && { echo "FAILED: a refused command wrote $work/a"; failures=$((failures + 1)); }
+
+# A whole small study: finished, shown again, refused for another study, unfinished without --resume.
+expect 0 adam bicubic -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run"
+expect 0 adam bicubic -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run"
+expect 2 -- "$gridstep" train espcn --optimizer adam --lr 0.002 --epochs 1 "${small[@]}" --out "$work/run"
+expect 6 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run" --strict
+rm "$work"/run/cells/*/result.json "$work/run/results.json"
+expect 2 --resume -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run"
+expect 0 adam -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run" --resume
+expect 5 diverged -- "$gridstep" train espcn --optimizer sgd --lr 1e30 --epochs 1 "${small[@]}" --out "$work/diverged"
+expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/run/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --json "$work/eval.json"
+if [ "$(id -u)" != 0 ]; then
+  mkdir "$work/locked" && chmod a-w "$work/locked"
+  expect 1 "$work/locked" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"
+fi
+expect 0 31131 31008 -- "$gridstep" describe espcn --scale 3
+expect 2 scale -- "$gridstep" describe espcn --scale 7
+expect 0 oneDNN CUDA -- "$gridstep" doctor
+[ "$failures" = 0 ] && echo "passed"
+exit "$failures"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# A study killed with -9 and with SIGINT at several moments, resumed each time, ends with the bits of an uninterrupted one.
+# usage: cli_resume.sh GRIDSTEP
+set -u
+gridstep=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+
+cat > "$work/kill.toml" <<'TOML'
+[study]
+name = "kill"
+[train]
+epochs = 3
+steps_per_epoch = 40
+batch = 8
+patch = 17
+checkpoint_steps = 7
+replicas = 2
+[data]
+name = "synthetic"
+synthetic_images = 3
+synthetic_size = 96
+synthetic_val_images = 1
+[grid]
+optim.name = ["adam", "sgd_clip"]
+train.seed = [0, 1]
+[rates]
+adam = 0.001
+sgd_clip = 0.1
+TOML
+
+# exec: the process that is killed must be the program, not a shell around it
+study() { exec "$gridstep" study "$work/kill.toml" --device cpu --threads 2 --set "data.cache=$work/cache" --out "$1" "${@:2}"; }
+state() { (cd "$1/cells" && find . -name '*.safetensors' | sort | xargs sha256sum; sed -E 's/"seconds": ?[0-9.e-]+/"seconds": 0/' ../results.json); }
+
+(study "$work/whole") > "$work/log" 2>&1 || { cat "$work/log"; fail "the uninterrupted study exited with $?"; }
+state "$work/whole" > "$work/wanted"
+[ "$(wc -l < "$work/wanted")" -gt 8 ] || fail "the uninterrupted study left too few files"
+
+kills=0
+for delay in 0.05 0.3 0.6 0.9 0.4; do
+  study "$work/killed" --resume > "$work/log" 2>&1 &
+  pid=$!
+  sleep "$delay"
+  if kill -9 "$pid" 2>/dev/null; then kills=$((kills + 1)); fi
+  wait "$pid" 2>/dev/null
+done
+study "$work/killed" --resume > "$work/log" 2>&1 &
+pid=$!
+sleep 0.4
+kill -INT "$pid" 2>/dev/null
+wait "$pid"
+code=$?
+[ "$code" = 130 ] || [ "$code" = 0 ] || { cat "$work/log"; fail "SIGINT ended with exit code $code, wanted 130 (or 0 if the study was through)"; }
+(study "$work/killed" --resume) > "$work/log" 2>&1 || { cat "$work/log"; fail "the last resume exited with $?"; }
+state "$work/killed" > "$work/got"
+cmp -s "$work/wanted" "$work/got" || { diff "$work/wanted" "$work/got" | head -20; fail "resumed and uninterrupted differ"; }
+find "$work/killed" -name '*.tmp*' | grep -q . && fail "temporary files were left behind"
+echo "passed: $kills kills, SIGINT exit code $code, same bits"
