@@ -32,7 +32,7 @@ for argument in "$@"; do
   esac
 done
 
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 cd -- "$root"
 source cmake/install_packages.sh
 build=$root/build/quickstart
@@ -51,11 +51,11 @@ gs_install "$root/build/apt.log" "${GS_BUILD_PACKAGES[@]}"
 if ! command -v cmake >/dev/null; then gs_no_install "there is no cmake" "${GS_BUILD_PACKAGES[@]}"; fi
 
 cuda=OFF
-missing=$(gs_missing_cuda_tools)
+absent=$(gs_missing_cuda_tools)
 if [[ $want_cuda == no ]] && ! gs_have_gpu; then
   echo "device: no NVIDIA GPU is seen (nvidia-smi), building for the CPU"
-elif [[ -n $missing ]]; then
-  echo "device: the CUDA part is left out, this is missing: $missing; building for the CPU"
+elif [[ -n $absent ]]; then
+  echo "device: the CUDA part is left out, this is missing: $absent; building for the CPU"
 else
   cuda=ON
   echo "device: building for the CPU and CUDA"

@@ -12,16 +12,16 @@ if (($#)); then
   esac
 fi
 
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 cd -- "$root"
 source cmake/install_packages.sh
 gs_install "$root/build/apt.log" "${GS_BUILD_PACKAGES[@]}" "${GS_TEST_PACKAGES[@]}"
 
 cuda=ON
-missing=$(gs_missing_cuda_tools)
-if [[ -n $missing ]]; then
+absent=$(gs_missing_cuda_tools)
+if [[ -n $absent ]]; then
   cuda=OFF
-  echo "the CUDA part is left out, this is missing: $missing"
+  echo "the CUDA part is left out, this is missing: $absent"
 fi
 
 gs_drop_foreign_build "$root/build/test" "$root"

@@ -1,6 +1,12 @@
 # libjpeg-turbo's TurboJPEG API.
 find_path(TurboJPEG_INCLUDE_DIR turbojpeg.h)
 find_library(TurboJPEG_LIBRARY turbojpeg)
+# No header states the version; the package's file for pkg-config does.
+get_filename_component(_turbojpeg_dir "${TurboJPEG_LIBRARY}" DIRECTORY)
+if(EXISTS "${_turbojpeg_dir}/pkgconfig/libturbojpeg.pc")
+  file(STRINGS "${_turbojpeg_dir}/pkgconfig/libturbojpeg.pc" _turbojpeg_line REGEX "^Version:")
+  string(REGEX REPLACE "^Version: *" "" TurboJPEG_VERSION "${_turbojpeg_line}")
+endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(TurboJPEG REQUIRED_VARS TurboJPEG_LIBRARY TurboJPEG_INCLUDE_DIR)
 if(TurboJPEG_FOUND AND NOT TARGET TurboJPEG::TurboJPEG)

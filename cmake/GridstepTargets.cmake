@@ -73,3 +73,22 @@ function(gs_write_build_id out_var)
   set(${out_var} ${source} PARENT_SCOPE)
   set(GS_BUILD_ID_TEXT "${GS_BUILD_ID_TEXT}" PARENT_SCOPE)
 endfunction()
+
+# The libraries found, for `gridstep doctor`: GRIDSTEP_LIBRARIES in the source named. oneDNN tells its version itself.
+function(gs_name_libraries source)
+  set(names "fmt ${fmt_VERSION}" "CLI11 ${CLI11_VERSION}" "toml++ ${tomlplusplus_VERSION}" "nlohmann-json ${nlohmann_json_VERSION}"
+    "libpng ${PNG_VERSION_STRING}" "libjpeg-turbo ${TurboJPEG_VERSION}" "zlib ${ZLIB_VERSION_STRING}")
+  if(GS_CUDA)
+    list(APPEND names "CUDA ${CUDAToolkit_VERSION}" "cuDNN ${CuDNN_VERSION}")
+  endif()
+  list(JOIN names ", " names)
+  set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS "GRIDSTEP_LIBRARIES=\"${names}\"")
+endfunction()
+
+# The source that looks at the processor runs on any of the family; it is told the level that the other code needs.
+function(gs_check_instruction_set source)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND GS_ARCH MATCHES "^x86-64-v[234]$")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -march=x86-64)
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS "GRIDSTEP_X86_LEVEL=\"${GS_ARCH}\"")
+  endif()
+endfunction()

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # the lists are for those who source this
 # Sourced by quickstart.sh and test.sh: Debian and Ubuntu packages, and what of CUDA is there.
 
 GS_BUILD_PACKAGES=(build-essential cmake ninja-build libdnnl-dev libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev

@@ -9,39 +9,49 @@
 
 namespace gridstep {
 
-ModelBuilder::Operand ModelBuilder::add_quantizer(const std::string& layer, const std::string& what, ValueId x, CodeRange range,
-                                                  bool is_weight, bool codes) {
+ModelBuilder::Operand ModelBuilder::add_quantizer(const std::string& layer, const std::string& what, ValueId x,
+                                                  CodeRange range, bool is_weight, bool codes) {
   const Shape shape = graph_.spec(x).shape;
   const bool per_channel = is_weight && quant_.per_channel;
   const Shape steps{per_channel ? shape[0] : 1};
   const std::string site = layer + "." + what;
   // The published N: elements that share the step; for activations those of one sample, whatever the batch.
-  const Index shared = is_weight ? (per_channel ? shape.elements() / shape[0] : shape.elements()) : shape.elements() / shape[0];
-  const QuantizeAttrs attrs{.range = range,
-                            .per_channel = per_channel,
-                            .fake = !codes,
-                            .form = quant_.form,
-                            .mask = quant_.mask,
-                            .activation = FusedActivation::kNone,
-                            .gradient_scale = gradient_scale_factor(quant_.gradient_scale, static_cast<double>(shared), range.p)};
+  const Index shared =
+      is_weight ? (per_channel ? shape.elements() / shape[0] : shape.elements()) : shape.elements() / shape[0];
+  const QuantizeAttrs attrs{
+      .range = range,
+      .per_channel = per_channel,
+      .fake = !codes,
+      .form = quant_.form,
+      .mask = quant_.mask,
+      .activation = FusedActivation::kNone,
+      .gradient_scale = gradient_scale_factor(quant_.gradient_scale, static_cast<double>(shared), range.p)};
   // Until calibration every step is 1.
   const float one = quant_.form == StepForm::kLog ? 0.0f : 1.0f;
-  const ValueId step = graph_.add_parameter({.name = site + "_step", .shape = steps, .role = Role::kStep, .init_value = one,
-                                             .log_step = quant_.form == StepForm::kLog, .state = site + "_step0"});
-  const ValueId s0 = graph_.add_parameter({.name = site + "_step0", .shape = steps, .role = Role::kState, .init_value = 1.0f});
-  sites_.push_back({site, site + "_step", site + "_step0", graph_.value(x).name, range, quant_.form, is_weight, per_channel});
+  const ValueId step = graph_.add_parameter({.name = site + "_step",
+                                             .shape = steps,
+                                             .role = Role::kStep,
+                                             .init_value = one,
+                                             .log_step = quant_.form == StepForm::kLog,
+                                             .state = site + "_step0"});
+  const ValueId s0 =
+      graph_.add_parameter({.name = site + "_step0", .shape = steps, .role = Role::kState, .init_value = 1.0f});
+  sites_.push_back(
+      {site, site + "_step", site + "_step0", graph_.value(x).name, range, quant_.form, is_weight, per_channel});
   const QuantizedValue q = quantize(graph_, site + "/quantize", x, step, s0, attrs);
   return {q.codes, q.step};
 }
 
 ValueId ModelBuilder::pixel_step() {
   if (pixel_step_ == kNoValue) {
-    pixel_step_ = graph_.add_parameter({.name = "pixel_step", .shape = {1}, .role = Role::kState, .init_value = kPixelStep});
+    pixel_step_ =
+        graph_.add_parameter({.name = "pixel_step", .shape = {1}, .role = Role::kState, .init_value = kPixelStep});
   }
   return pixel_step_;
 }
 
-ModelBuilder::Operand ModelBuilder::quantized_input(const std::string& layer, const Activation& x, int bits, bool codes) {
+ModelBuilder::Operand ModelBuilder::quantized_input(const std::string& layer, const Activation& x, int bits,
+                                                    bool codes) {
   if (x.is_pixels) {  // exact codes already
     if (codes) return {x.value, pixel_step()};
     return {pixels_to_float(graph_, layer + ".input/pixels", x.value), kNoValue};
@@ -75,7 +85,9 @@ Activation ModelBuilder::relu(const std::string& name, const Activation& x) {
   return {.value = gridstep::relu(graph_, name, x.value), .is_unsigned = true};
 }
 
-Activation ModelBuilder::tanh(const std::string& name, const Activation& x) { return {.value = gridstep::tanh(graph_, name, x.value)}; }
+Activation ModelBuilder::tanh(const std::string& name, const Activation& x) {
+  return {.value = gridstep::tanh(graph_, name, x.value)};
+}
 
 ValueId ModelBuilder::output(const std::string& name, const Activation& x) {
   if (!quant_.enabled || !quant_.output) return x.value;

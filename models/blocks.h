@@ -54,7 +54,8 @@ class ModelBuilder {
   };
   Operand quantized_input(const std::string& layer, const Activation& x, int bits, bool codes);
   Operand quantized_weight(const std::string& layer, ValueId weight, int bits, bool codes);
-  Operand add_quantizer(const std::string& layer, const std::string& what, ValueId x, CodeRange range, bool is_weight, bool codes);
+  Operand add_quantizer(const std::string& layer, const std::string& what, ValueId x, CodeRange range, bool is_weight,
+                        bool codes);
   ValueId pixel_step();
 
   Graph& graph_;

@@ -10,12 +10,15 @@
 namespace gridstep {
 namespace {
 
-float he_std(Index filters, Index kernel) { return static_cast<float>(std::sqrt(2.0 / static_cast<double>(filters * kernel * kernel))); }
+float he_std(Index filters, Index kernel) {
+  return static_cast<float>(std::sqrt(2.0 / static_cast<double>(filters * kernel * kernel)));
+}
 
 }  // namespace
 
 BuiltModel build_espcn(Graph& graph, ValueId image, const ModelOptions& options) {
-  if (options.scale < 2 || options.scale > 4) fail<ConfigError>("model.scale = {}: espcn enlarges by 2, 3 or 4", options.scale);
+  if (options.scale < 2 || options.scale > 4)
+    fail<ConfigError>("model.scale = {}: espcn enlarges by 2, 3 or 4", options.scale);
   if (options.activation != "relu" && options.activation != "tanh") {
     fail<ConfigError>("model.activation = '{}': espcn knows relu and tanh", options.activation);
   }

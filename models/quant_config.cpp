@@ -14,8 +14,12 @@ int edge_or(int bits, int edge_bits, bool edge) {
 
 }  // namespace
 
-int QuantConfig::layer_weight_bits(bool edge) const { return enabled ? edge_or(weight_bits, first_last_bits, edge) : kFloatBits; }
-int QuantConfig::layer_activation_bits(bool edge) const { return enabled ? edge_or(activation_bits, first_last_bits, edge) : kFloatBits; }
+int QuantConfig::layer_weight_bits(bool edge) const {
+  return enabled ? edge_or(weight_bits, first_last_bits, edge) : kFloatBits;
+}
+int QuantConfig::layer_activation_bits(bool edge) const {
+  return enabled ? edge_or(activation_bits, first_last_bits, edge) : kFloatBits;
+}
 
 CodeRange weight_codes(int bits, WeightRange range) {
   if (range == WeightRange::kTernary && bits == 2) return {-1, 1};

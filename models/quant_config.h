@@ -14,8 +14,8 @@ constexpr int kFloatBits = 32;
 
 struct QuantConfig {
   bool enabled = true;
-  int weight_bits = 8;      // 2..8, or kFloatBits
-  int activation_bits = 8;  // 2..8, or kFloatBits
+  int weight_bits = 8;                            // 2..8, or kFloatBits
+  int activation_bits = 8;                        // 2..8, or kFloatBits
   WeightRange weight_range = WeightRange::kAuto;  // auto: narrow at 8 bits, full below
   bool per_channel = true;                        // weights: one step per output channel
   int first_last_bits = 8;                        // of the first and last layer; 0: like the rest; kFloatBits: float

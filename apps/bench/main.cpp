@@ -1,11 +1,13 @@
 // gridstep-bench: what a training step costs, per operation, on this machine.
 //
-//   gridstep-bench step [--model espcn] [--scale 3] [--patch 17] [--batch 16] [--bits 8,8] [--fuse all|none] [--arithmetic codes|float]
+//   gridstep-bench step [--model espcn] [--scale 3] [--patch 17] [--batch 16] [--bits 8,8] [--fuse all|none]
+//   [--arithmetic codes|float]
 //                       [--replicas 1] [--threads 0] [--seconds 2] [--json FILE]
 //   gridstep-bench peak [--threads 0]
 //
-// Times are medians. `step` runs whole steps for the total, then every launch by itself (all threads, replicas included) for its
-// share; a launch's GFLOP/s count nominal multiply-accumulates, padding included. `peak` is a loop of independent fused multiply-adds.
+// Times are medians. `step` runs whole steps for the total, then every launch by itself (all threads, replicas
+// included) for its share; a launch's GFLOP/s count nominal multiply-accumulates, padding included. `peak` is a loop of
+// independent fused multiply-adds.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -77,12 +79,16 @@ Config config_of(const BenchArgs& args) {
 // Multiply-accumulates of a node; 0 for what is not a convolution.
 double flops(const Graph& graph, const Node& node) {
   const auto shape = [&](ValueId id) { return graph.spec(id).shape; };
-  if (node.op == &conv2d_op()) return 2.0 * static_cast<double>(shape(node.outputs[0]).elements() * shape(node.inputs[1]).elements() / shape(node.inputs[1])[0]);
+  if (node.op == &conv2d_op())
+    return 2.0 * static_cast<double>(shape(node.outputs[0]).elements() * shape(node.inputs[1]).elements() /
+                                     shape(node.inputs[1])[0]);
   if (node.op == &conv2d_backward_data_op()) {
-    return 2.0 * static_cast<double>(shape(node.inputs[0]).elements() * shape(node.inputs[1]).elements() / shape(node.inputs[1])[0]);
+    return 2.0 * static_cast<double>(shape(node.inputs[0]).elements() * shape(node.inputs[1]).elements() /
+                                     shape(node.inputs[1])[0]);
   }
   if (node.op == &conv2d_backward_weight_op()) {
-    return 2.0 * static_cast<double>(shape(node.inputs[1]).elements() * shape(node.inputs[2]).elements() / shape(node.inputs[2])[0]);
+    return 2.0 * static_cast<double>(shape(node.inputs[1]).elements() * shape(node.inputs[2]).elements() /
+                                     shape(node.inputs[2])[0]);
   }
   return 0.0;
 }
@@ -111,7 +117,8 @@ std::vector<OpTime> time_launches(Device& device, const Program& program, int re
     const int node = program.launches()[i].node;
     if (node != last) {
       const bool is_node = node >= 0;
-      ops.push_back({is_node ? program.graph().node(node).name : "optimizer", 0.0, is_node ? replicas * flops(program.graph(), program.graph().node(node)) : 0.0, 0});
+      ops.push_back({is_node ? program.graph().node(node).name : "optimizer", 0.0,
+                     is_node ? replicas * flops(program.graph(), program.graph().node(node)) : 0.0, 0});
     }
     last = node;
     ops.back().ms += median(times[i]);
@@ -135,7 +142,10 @@ void run_step(const BenchArgs& args) {
   graphs.train = [&](bool quantized) { return sr_training_graph(task, photos.table(), quantized); };
   if (task.options.quant.enabled) graphs.calibration = [&] { return sr_calibration_graph(task, photos.table()); };
   Population population(*device, graphs, replicas,
-                        {.steps_per_epoch = 1'000'000, .epochs = 1000, .float_epochs = 0, .batch = static_cast<std::uint32_t>(args.batch)});
+                        {.steps_per_epoch = 1'000'000,
+                         .epochs = 1000,
+                         .float_epochs = 0,
+                         .batch = static_cast<std::uint32_t>(args.batch)});
   population.initialise();
   for (int i = 0; i < 3; ++i) population.step();
   const double step_ms = time_ms(args.seconds, [&] { population.step(); });
@@ -151,24 +161,39 @@ void run_step(const BenchArgs& args) {
     }
   }
   const double peak = fma_peak_gflops(device->threads());
-  fmt::print("{} x{}, W,A {}, batch {}, patch {}, fuse {}, arithmetic {}, {} network{}\n{}, {}\n", args.model, args.scale, args.bits, args.batch,
-             args.patch, args.fuse, args.arithmetic, args.replicas, args.replicas == 1 ? "" : "s", device->describe(), convolution_library());
+  fmt::print("{} x{}, W,A {}, batch {}, patch {}, fuse {}, arithmetic {}, {} network{}\n{}, {}\n", args.model,
+             args.scale, args.bits, args.batch, args.patch, args.fuse, args.arithmetic, args.replicas,
+             args.replicas == 1 ? "" : "s", device->describe(), convolution_library());
   fmt::print("{:<28} {:>9} {:>7} {:>9} {:>9} {:>8}\n", "operation", "ms", "share", "launches", "GFLOP/s", "of peak");
   for (const OpTime& op : ops) {
     const double rate = op.flops / op.ms * 1e-6;
     fmt::print("{:<28} {:>9.3f} {:>6.1f}% {:>9} {:>9} {:>8}\n", op.name, op.ms, 100.0 * op.ms / sum, op.launches,
-               op.flops > 0.0 ? fmt::format("{:.0f}", rate) : "", op.flops > 0.0 ? fmt::format("{:.0f}%", 100.0 * rate / peak) : "");
+               op.flops > 0.0 ? fmt::format("{:.0f}", rate) : "",
+               op.flops > 0.0 ? fmt::format("{:.0f}%", 100.0 * rate / peak) : "");
   }
   fmt::print("{:<28} {:>9.3f}          all launches, one by one\n", "sum", sum);
-  fmt::print("{:<28} {:>9.3f} {:>6.1f}% {:>9} {:>9.0f} {:>7.0f}%\n", "  convolutions", conv_ms, 100.0 * conv_ms / sum, "", conv_flops / conv_ms * 1e-6,
-             100.0 * conv_flops / conv_ms * 1e-6 / peak);
+  fmt::print("{:<28} {:>9.3f} {:>6.1f}% {:>9} {:>9.0f} {:>7.0f}%\n", "  convolutions", conv_ms, 100.0 * conv_ms / sum,
+             "", conv_flops / conv_ms * 1e-6, 100.0 * conv_flops / conv_ms * 1e-6 / peak);
   fmt::print("{:<28} {:>9.3f} {:>6.1f}%\n", "  all else", sum - conv_ms, 100.0 * (sum - conv_ms) / sum);
-  fmt::print("{:<28} {:>9.3f}          {:.3f} per network; peak {:.0f} GFLOP/s\n", "step", step_ms, step_ms / args.replicas, peak);
+  fmt::print("{:<28} {:>9.3f}          {:.3f} per network; peak {:.0f} GFLOP/s\n", "step", step_ms,
+             step_ms / args.replicas, peak);
   if (args.json.empty()) return;
-  Json result{{"model", args.model}, {"scale", args.scale}, {"bits", args.bits}, {"batch", args.batch}, {"patch", args.patch}, {"fuse", args.fuse},
-              {"arithmetic", args.arithmetic}, {"replicas", args.replicas}, {"device", device->describe()}, {"step_ms", step_ms},
-              {"convolution_ms", conv_ms}, {"other_ms", sum - conv_ms}, {"peak_gflops", peak}, {"operations", Json::array()}};
-  for (const OpTime& op : ops) result["operations"].push_back({{"name", op.name}, {"ms", op.ms}, {"launches", op.launches}, {"flops", op.flops}});
+  Json result{{"model", args.model},
+              {"scale", args.scale},
+              {"bits", args.bits},
+              {"batch", args.batch},
+              {"patch", args.patch},
+              {"fuse", args.fuse},
+              {"arithmetic", args.arithmetic},
+              {"replicas", args.replicas},
+              {"device", device->describe()},
+              {"step_ms", step_ms},
+              {"convolution_ms", conv_ms},
+              {"other_ms", sum - conv_ms},
+              {"peak_gflops", peak},
+              {"operations", Json::array()}};
+  for (const OpTime& op : ops)
+    result["operations"].push_back({{"name", op.name}, {"ms", op.ms}, {"launches", op.launches}, {"flops", op.flops}});
   write_file_atomic(args.json, result.dump(2) + "\n");
 }
 
@@ -187,7 +212,8 @@ int run(int argc, char** argv) {
   step->add_option("--arithmetic", args.arithmetic)->check(CLI::IsMember({"codes", "float"}));
   step->add_option("--replicas", args.replicas)->check(CLI::PositiveNumber);
   step->add_option("--threads", args.threads)->check(CLI::NonNegativeNumber);
-  step->add_option("--seconds", args.seconds, "Time to spend on each of the two measurements")->check(CLI::PositiveNumber);
+  step->add_option("--seconds", args.seconds, "Time to spend on each of the two measurements")
+      ->check(CLI::PositiveNumber);
   step->add_option("--json", args.json);
   step->callback([&] { run_step(args); });
   CLI::App* peak = app.add_subcommand("peak", "The processor's float32 multiply-add rate");

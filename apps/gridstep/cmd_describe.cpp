@@ -63,8 +63,8 @@ void print_layers(const SrTask& task) {
   Graph graph;
   const ValueId image = graph.add_input("image", {{1, task.patch, task.patch, 3}, DType::kU8});
   const BuiltModel model = find_model(task.model).build(graph, image, task.options);
-  fmt::print("{:<8} {:<20} {:<20} {:>9} {:>12}  {:<14} {:<14} {:>10}\n", "layer", "input", "output", "params", "MACs/LR px", "weights", "input codes",
-             "bytes");
+  fmt::print("{:<8} {:<20} {:<20} {:>9} {:>12}  {:<14} {:<14} {:>10}\n", "layer", "input", "output", "params",
+             "MACs/LR px", "weights", "input codes", "bytes");
   Index params = 0, macs = 0, bytes = 0;
   for (const Node& node : graph.nodes()) {
     if (node.op != &conv2d_op()) continue;
@@ -75,17 +75,20 @@ void print_layers(const SrTask& task) {
     const QuantizerSite* input = site_of(model.quantizers, node.name + ".input");
     const Index layer_params = w.elements() + g.k, layer_macs = g.macs() / (g.p * g.q);
     const Index steps = weight != nullptr && weight->per_channel ? g.k : 1;
-    const Index layer_bytes = weight != nullptr ? (w.elements() * bits_for(weight->range) + 7) / 8 + 4 * (g.k + steps) : 4 * layer_params;
+    const Index layer_bytes =
+        weight != nullptr ? (w.elements() * bits_for(weight->range) + 7) / 8 + 4 * (g.k + steps) : 4 * layer_params;
     const bool pixels = graph.spec(node.inputs[0]).dtype == DType::kU8 && input == nullptr;
-    fmt::print("{:<8} {:<20} {:<20} {:>9} {:>12}  {:<14} {:<14} {:>10}\n", node.name, x.text(), graph.spec(node.outputs[0]).shape.text(),
-               layer_params, layer_macs, weight != nullptr ? codes_text(weight->range) : "float",
+    fmt::print("{:<8} {:<20} {:<20} {:>9} {:>12}  {:<14} {:<14} {:>10}\n", node.name, x.text(),
+               graph.spec(node.outputs[0]).shape.text(), layer_params, layer_macs,
+               weight != nullptr ? codes_text(weight->range) : "float",
                input != nullptr ? codes_text(input->range) : std::string(pixels ? "u8 pixels" : "float"), layer_bytes);
     params += layer_params;
     macs += layer_macs;
     bytes += layer_bytes;
   }
   fmt::print("{:<8} {:<20} {:<20} {:>9} {:>12}  {:<14} {:<14} {:>10}\n", "total", "", "", params, macs, "", "", bytes);
-  fmt::print("packed {} bytes, {:.1f}x smaller than float ({})\n", bytes, static_cast<double>(4 * params) / static_cast<double>(bytes), 4 * params);
+  fmt::print("packed {} bytes, {:.1f}x smaller than float ({})\n", bytes,
+             static_cast<double>(4 * params) / static_cast<double>(bytes), 4 * params);
 }
 
 void print_fusion(const SrTask& task) {
@@ -104,9 +107,12 @@ void print_memory(const SrTask& task, const DescribeArgs& args) {
   const Graph graph = sr_training_graph(task, any, task.options.quant.enabled);
   const ProgramSize size = plan_program(graph, DeviceKind::kCpu);
   const auto mib = [](Bytes b) { return static_cast<double>(b) / 1048576.0; };
-  fmt::print("\ntraining step, batch {}, patch {}: {} nodes, arena {:.2f} MiB per network ({:.2f} MiB if no memory were shared)\n", args.batch,
-             args.patch, graph.nodes().size(), mib(size.per_replica), mib(size.plan.sum));
-  if (args.replicas > 1) fmt::print("{} networks together: {:.2f} MiB\n", args.replicas, mib(size.per_replica * args.replicas));
+  fmt::print(
+      "\ntraining step, batch {}, patch {}: {} nodes, arena {:.2f} MiB per network ({:.2f} MiB if no memory were "
+      "shared)\n",
+      args.batch, args.patch, graph.nodes().size(), mib(size.per_replica), mib(size.plan.sum));
+  if (args.replicas > 1)
+    fmt::print("{} networks together: {:.2f} MiB\n", args.replicas, mib(size.per_replica * args.replicas));
   if (!args.nodes) return;
   for (const Node& node : graph.nodes()) {
     std::vector<std::string> outputs;
@@ -117,7 +123,8 @@ void print_memory(const SrTask& task, const DescribeArgs& args) {
 
 void run_describe(const DescribeArgs& args) {
   const SrTask task = task_of(args);
-  fmt::print("{} x{}, W{}A{}\n", task.model, task.scale(), task.options.quant.weight_bits, task.options.quant.activation_bits);
+  fmt::print("{} x{}, W{}A{}\n", task.model, task.scale(), task.options.quant.weight_bits,
+             task.options.quant.activation_bits);
   print_layers(task);
   print_fusion(task);
   print_memory(task, args);
@@ -127,7 +134,8 @@ void run_describe(const DescribeArgs& args) {
 
 void add_describe_command(CLI::App& app) {
   auto args = std::make_shared<DescribeArgs>();
-  CLI::App* command = app.add_subcommand("describe", "Layers, shapes, parameters, MACs, bits, bytes, fusion and planned memory of a model");
+  CLI::App* command = app.add_subcommand(
+      "describe", "Layers, shapes, parameters, MACs, bits, bytes, fusion and planned memory of a model");
   command->add_option("MODEL", args->model, "Model: espcn")->required();
   command->add_option("--scale", args->scale, "Enlargement: 2, 3 or 4");
   command->add_option("--bits", args->bits, "Bits of weights and activations: W,A (32,32: float)");

@@ -20,7 +20,8 @@ namespace gridstep {
 namespace {
 
 struct EvalArgs {
-  std::string checkpoint, data, name, split = "val", json, device = "auto", fuse = "all", arithmetic = "codes", image, out;
+  std::string checkpoint, data, name, split = "val", json, device = "auto", fuse = "all", arithmetic = "codes", image,
+                                      out;
   int threads = 0, tile = 0;
 };
 
@@ -70,7 +71,8 @@ void enlarge_image(LoadedNetwork& network, const EvalArgs& args) {
 }
 
 nlohmann::ordered_json as_json(const SrMetrics& m) {
-  return {{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"ssim", m.ssim_y}, {"ssim_rgb", m.ssim_rgb}, {"loss", m.loss}};
+  return {
+      {"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"ssim", m.ssim_y}, {"ssim_rgb", m.ssim_rgb}, {"loss", m.loss}};
 }
 
 void measure_data(LoadedNetwork& network, const Config& config, const EvalArgs& args) {
@@ -81,15 +83,19 @@ void measure_data(LoadedNetwork& network, const Config& config, const EvalArgs& 
   const SrMetrics m = evaluator.evaluate(*network.store, network.quantized, true)[0];
   const SrMetrics floor = evaluator.bicubic(*network.device);
   const int scale = network.task.scale();
-  fmt::print("{} x{}, {}, {} images\n", network.task.model, scale, network.quantized ? bits_text(config) : "float", data.photos().size());
+  fmt::print("{} x{}, {}, {} images\n", network.task.model, scale, network.quantized ? bits_text(config) : "float",
+             data.photos().size());
   fmt::print("{:<10} {:>10} {:>10} {:>10} {:>10}\n", "", "PSNR-Y", "PSNR-RGB", "SSIM-Y", "SSIM-RGB");
   for (const auto& [name, row] : {std::pair{"network", m}, std::pair{"bicubic", floor}}) {
-    fmt::print("{:<10} {:>10.3f} {:>10.3f} {:>10.4f} {:>10.4f}\n", name, row.psnr_y, row.psnr_rgb, row.ssim_y, row.ssim_rgb);
+    fmt::print("{:<10} {:>10.3f} {:>10.3f} {:>10.4f} {:>10.4f}\n", name, row.psnr_y, row.psnr_rgb, row.ssim_y,
+               row.ssim_rgb);
   }
-  fmt::print("Y: BT.601, crop {} px; RGB: crop {} px; 8-bit output; means over images, dB\n", network.task.crop_y(), network.task.crop_rgb());
+  fmt::print("Y: BT.601, crop {} px; RGB: crop {} px; 8-bit output; means over images, dB\n", network.task.crop_y(),
+             network.task.crop_rgb());
   if (args.json.empty()) return;
-  const nlohmann::ordered_json result{{"checkpoint", args.checkpoint}, {"split", args.split},         {"images", data.photos().size()},
-                                      {"data_digest", data.digest()},  {"network", as_json(m)}, {"bicubic", as_json(floor)}};
+  const nlohmann::ordered_json result{{"checkpoint", args.checkpoint},  {"split", args.split},
+                                      {"images", data.photos().size()}, {"data_digest", data.digest()},
+                                      {"network", as_json(m)},          {"bicubic", as_json(floor)}};
   write_file_atomic(args.json, result.dump(2) + "\n");
 }
 
@@ -111,16 +117,19 @@ void add_eval_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Measure a checkpoint on a data set, or enlarge one image");
   command->add_option("--checkpoint", args->checkpoint, "Checkpoint: .../checkpoints/last.safetensors")->required();
   command->add_option("--data", args->data, "Folder of the data set");
-  command->add_option("--data-name", args->name, "Data set: div2k, image_folder, synthetic (default: the checkpoint's)");
+  command->add_option("--data-name", args->name,
+                      "Data set: div2k, image_folder, synthetic (default: the checkpoint's)");
   command->add_option("--split", args->split, "Split to measure on")->check(CLI::IsMember({"train", "val"}));
   command->add_option("--json", args->json, "Write the result to this file as well");
   command->add_option("--image", args->image, "Enlarge this image instead of measuring");
   command->add_option("--out", args->out, "Where the enlarged image goes (PNG)");
-  command->add_option("--tile", args->tile, "Tile side in low-resolution pixels; 0: whole images where memory allows")->check(CLI::NonNegativeNumber);
+  command->add_option("--tile", args->tile, "Tile side in low-resolution pixels; 0: whole images where memory allows")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--device", args->device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--threads", args->threads, "CPU threads; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
-  command->add_option("--arithmetic", args->arithmetic, "codes, or float: plain fake-quantization")->check(CLI::IsMember({"codes", "float"}));
+  command->add_option("--arithmetic", args->arithmetic, "codes, or float: plain fake-quantization")
+      ->check(CLI::IsMember({"codes", "float"}));
   command->callback([args] { run_eval(*args); });
 }
 

@@ -27,8 +27,10 @@ ResidentPhotos::ResidentPhotos(Device& device, const SrDataset& dataset, int pat
     }
   }
   if (usable.empty()) {
-    fail<DataError>("none of the {} photos holds a patch of {}x{} low-resolution pixels; use larger photos or a smaller train.patch",
-                    dataset.photos().size(), patch, patch);
+    fail<DataError>(
+        "none of the {} photos holds a patch of {}x{} low-resolution pixels; use larger photos or a smaller "
+        "train.patch",
+        dataset.photos().size(), patch, patch);
   }
   const bool mapped = device.kind() == DeviceKind::kCpu;
   const std::uint8_t* base = nullptr;
@@ -59,8 +61,9 @@ ResidentPhotos::ResidentPhotos(Device& device, const SrDataset& dataset, int pat
   }
   photos_ = upload(device, entries);
   areas_ = upload(device, areas);
-  table_ = {mapped ? base : reinterpret_cast<const std::uint8_t*>(pixels_.data()), reinterpret_cast<const PhotoEntry*>(photos_.data()),
-            reinterpret_cast<const std::uint64_t*>(areas_.data()), area, static_cast<std::int32_t>(entries.size())};
+  table_ = {mapped ? base : reinterpret_cast<const std::uint8_t*>(pixels_.data()),
+            reinterpret_cast<const PhotoEntry*>(photos_.data()), reinterpret_cast<const std::uint64_t*>(areas_.data()),
+            area, static_cast<std::int32_t>(entries.size())};
 }
 
 }  // namespace gridstep

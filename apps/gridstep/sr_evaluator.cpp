@@ -10,9 +10,10 @@
 namespace gridstep {
 namespace {
 
-// A window of an LR image: the part [y0, y1) x [x0, x1) that it stands for, and the part with its halo that is computed.
+// A window of an LR image: the part [y0, y1) x [x0, x1) that it stands for, and the part with its halo that is
+// computed.
 struct Tile {
-  int y0, y1, x0, x1;      // owned
+  int y0, y1, x0, x1;            // owned
   int top, bottom, left, right;  // computed
 };
 
@@ -21,7 +22,8 @@ std::vector<Tile> tiles_of(int h, int w, int side, int halo) {
   for (int y = 0; y < h; y += side) {
     for (int x = 0; x < w; x += side) {
       const int y1 = std::min(h, y + side), x1 = std::min(w, x + side);
-      tiles.push_back({y, y1, x, x1, std::max(0, y - halo), std::min(h, y1 + halo), std::max(0, x - halo), std::min(w, x1 + halo)});
+      tiles.push_back(
+          {y, y1, x, x1, std::max(0, y - halo), std::min(h, y1 + halo), std::max(0, x - halo), std::min(w, x1 + halo)});
     }
   }
   return tiles;
@@ -39,14 +41,15 @@ Image window(const ImageView& image, const Tile& t) {
 void paste(const Image& part, const Tile& t, int scale, Image& out) {
   const auto row_bytes = static_cast<std::size_t>((t.x1 - t.x0) * scale * out.channels);
   for (int y = t.y0 * scale; y < t.y1 * scale; ++y) {
-    const std::uint8_t* from = part.view().row(y - t.top * scale) + static_cast<std::size_t>((t.x0 - t.left) * scale * out.channels);
+    const std::uint8_t* from =
+        part.view().row(y - t.top * scale) + static_cast<std::size_t>((t.x0 - t.left) * scale * out.channels);
     std::memcpy(out.row(y) + static_cast<std::size_t>(t.x0 * scale * out.channels), from, row_bytes);
   }
 }
 
 // Runs a metrics program on a prediction per replica and adds the results.
-void measure(Program& program, ParameterStore& store, const std::vector<Image>& predictions, const ImageView& hr, bool with_ssim,
-             std::vector<SrMetrics>& sums) {
+void measure(Program& program, ParameterStore& store, const std::vector<Image>& predictions, const ImageView& hr,
+             bool with_ssim, std::vector<SrMetrics>& sums) {
   Device& device = store.device();
   device.upload(program.tensor("hr").at<std::byte>(0), hr.pixels, static_cast<Bytes>(hr.size_bytes()));
   for (int r = 0; r < store.replicas(); ++r) {
@@ -137,7 +140,8 @@ void SrEvaluator::predict(ParameterStore& store, const ImageView& lr, bool quant
     device.synchronize();
     Image part(in.height * scale, in.width * scale, 3);
     for (int r = 0; r < store.replicas(); ++r) {
-      device.download(part.pixels.data(), program.tensor("pixels").at<std::byte>(r), static_cast<Bytes>(part.pixels.size()));
+      device.download(part.pixels.data(), program.tensor("pixels").at<std::byte>(r),
+                      static_cast<Bytes>(part.pixels.size()));
       paste(part, t, scale, out[static_cast<std::size_t>(r)]);
     }
   }
@@ -157,7 +161,8 @@ std::vector<SrMetrics> SrEvaluator::evaluate(ParameterStore& store, bool quantiz
   std::vector<Image> predictions;
   for (const SrPhoto& photo : photos_) {
     predict(store, photo.lr, quantized, predictions);
-    measure(metrics(store, {photo.hr.height, photo.hr.width}, with_ssim), store, predictions, photo.hr, with_ssim, sums);
+    measure(metrics(store, {photo.hr.height, photo.hr.width}, with_ssim), store, predictions, photo.hr, with_ssim,
+            sums);
   }
   divide(sums, photos_.size());
   store.upload_status(status);

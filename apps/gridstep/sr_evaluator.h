@@ -1,8 +1,8 @@
 // Evaluation of super-resolution networks on whole images.
 //
-// One program per image size (kept), all replicas at once; images too large for the memory given are cut into tiles with a halo of the
-// network's receptive radius, which gives the same pixels bit for bit. The output is clamped and rounded to 8 bits before anything is
-// measured. A metric is the mean over images; PSNR in dB.
+// One program per image size (kept), all replicas at once; images too large for the memory given are cut into tiles
+// with a halo of the network's receptive radius, which gives the same pixels bit for bit. The output is clamped and
+// rounded to 8 bits before anything is measured. A metric is the mean over images; PSNR in dB.
 #pragma once
 
 #include <map>

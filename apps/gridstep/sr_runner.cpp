@@ -24,8 +24,9 @@ Bytes eval_memory(const Device& device) { return std::min(kMaxEvalMemory, device
 
 std::string data_key(const Config& c) {
   std::string key;
-  for (const char* name : {"data.name", "data.root", "data.train_limit", "data.val_limit", "data.border", "data.synthetic_images",
-                           "data.synthetic_size", "data.synthetic_val_images", "model.scale", "train.patch"}) {
+  for (const char* name :
+       {"data.name", "data.root", "data.train_limit", "data.val_limit", "data.border", "data.synthetic_images",
+        "data.synthetic_size", "data.synthetic_val_images", "model.scale", "train.patch"}) {
     key += c.text(name) + "\n";
   }
   return key;
@@ -58,7 +59,9 @@ std::unique_ptr<Device> open_device(const Config& config) {
   return make_cpu_device(threads);
 }
 
-std::unique_ptr<CellRunner> make_runner(const Config& run_options) { return std::make_unique<SrRunner>(open_device(run_options)); }
+std::unique_ptr<CellRunner> make_runner(const Config& run_options) {
+  return std::make_unique<SrRunner>(open_device(run_options));
+}
 
 SrRunner::Data& SrRunner::data(const Config& config) {
   const std::string key = data_key(config);
@@ -70,9 +73,12 @@ SrRunner::Data& SrRunner::data(const Config& config) {
   report(val);
   ResidentPhotos resident(*device_, train, static_cast<int>(config.get_int("train.patch")));
   if (resident.left_out() > 0) {
-    log_info("data: {} training photos are smaller than a patch of {} pixels and left out", resident.left_out(), config.get_int("train.patch"));
+    log_info("data: {} training photos are smaller than a patch of {} pixels and left out", resident.left_out(),
+             config.get_int("train.patch"));
   }
-  std::vector<SrPhoto> sample(train.photos().begin(), train.photos().begin() + std::min<std::ptrdiff_t>(kTrainSample, std::ssize(train.photos())));
+  std::vector<SrPhoto> sample(
+      train.photos().begin(),
+      train.photos().begin() + std::min<std::ptrdiff_t>(kTrainSample, std::ssize(train.photos())));
   data_ = std::make_unique<Data>(Data{key, std::move(train), std::move(val), std::move(resident), std::move(sample)});
   return *data_;
 }
@@ -99,12 +105,16 @@ std::vector<CellOutcome> SrRunner::run(std::span<const Cell> cells, const RunOpt
   const Bytes need = program_bytes(config, static_cast<int>(cells.size())), have = device_->available_bytes();
   if (need > have) {
     const Bytes fitting = have / std::max<Bytes>(program_bytes(config, 1), 1);
-    fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(), config.get_int("train.batch"), mib(need), mib(have),
-                      fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting) : "use a smaller train.batch or train.patch");
+    fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(),
+                      config.get_int("train.batch"), mib(need), mib(have),
+                      fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting)
+                                   : "use a smaller train.batch or train.patch");
   }
-  // Cells whose checkpoints stand at different steps (killed between two of them, or another population size) go on in groups of their own.
+  // Cells whose checkpoints stand at different steps (killed between two of them, or another population size) go on in
+  // groups of their own.
   std::map<std::int64_t, std::vector<std::size_t>> by_step;
-  for (std::size_t i = 0; i < cells.size(); ++i) by_step[options.resume ? checkpoint_step(options.folder, cells[i]) : 0].push_back(i);
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    by_step[options.resume ? checkpoint_step(options.folder, cells[i]) : 0].push_back(i);
   std::vector<CellOutcome> outcomes(cells.size());
   for (const auto& [step, members] : by_step) {
     std::vector<Cell> group;
@@ -130,21 +140,28 @@ std::string SrRunner::protocol(const Config& config) {
   const std::string& metric = config.get_string("study.metric");
   const auto scale = config.get_int("model.scale");
   if (metric == "psnr_rgb") return fmt::format("PSNR-RGB, crop {} px, 8-bit output, mean over images", scale + 6);
-  if (metric == "loss") return fmt::format("{} loss of the 8-bit output, mean over images", config.get_string("train.loss"));
-  return fmt::format("{}, BT.601, crop {} px, 8-bit output, mean over images", metric == "ssim" ? "SSIM-Y" : "PSNR-Y", scale);
+  if (metric == "loss")
+    return fmt::format("{} loss of the 8-bit output, mean over images", config.get_string("train.loss"));
+  return fmt::format("{}, BT.601, crop {} px, 8-bit output, mean over images", metric == "ssim" ? "SSIM-Y" : "PSNR-Y",
+                     scale);
 }
 
 nlohmann::json SrRunner::environment() {
-  return {{"version", build_id()}, {"commit", build_commit()}, {"device", device_->describe()},
-          {"processor", cpu_model()}, {"instruction_set", cpu_instruction_set()}, {"onednn", convolution_library()}};
+  return {{"version", build_id()},
+          {"commit", build_commit()},
+          {"device", device_->describe()},
+          {"processor", cpu_model()},
+          {"instruction_set", cpu_instruction_set()},
+          {"onednn", convolution_library()}};
 }
 
 std::string SrRunner::plan(const Config& config, int replicas) {
   const Data& d = data(config);
   const auto chosen = config.get_int("train.steps_per_epoch");
   const std::int64_t steps = chosen > 0 ? chosen : d.resident.steps_per_epoch(config.get_int("train.batch"));
-  return fmt::format("{} steps per epoch, {} epochs\nmemory for {} networks: {} planned, {} available\n", steps, config.get_int("train.epochs"),
-                     replicas, mib(program_bytes(config, replicas)), mib(device_->available_bytes()));
+  return fmt::format("{} steps per epoch, {} epochs\nmemory for {} networks: {} planned, {} available\n", steps,
+                     config.get_int("train.epochs"), replicas, mib(program_bytes(config, replicas)),
+                     mib(device_->available_bytes()));
 }
 
 }  // namespace gridstep

@@ -31,7 +31,8 @@ QuantConfig quant_config(const Config& c) {
   QuantConfig q;
   q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
   q.activation_bits = static_cast<int>(c.get_int("quant.activation_bits"));
-  q.enabled = c.get_string("quant.quantizer") != "none" && (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits);
+  q.enabled =
+      c.get_string("quant.quantizer") != "none" && (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits);
   q.weight_range = weight_range(c.get_string("quant.weight_range"));
   q.per_channel = c.get_bool("quant.per_channel");
   q.first_last_bits = static_cast<int>(c.get_int("quant.first_last_bits"));
@@ -118,7 +119,8 @@ Graph sr_metrics_graph(const SrTask& task, int h, int w, bool with_ssim) {
   const ValueId real = pixels_to_float(graph, "real", prediction);
   graph.mark_output(psnr(graph, "psnr", real, hr, {.rgb_crop = task.crop_rgb(), .y_crop = task.crop_y()}));
   graph.mark_output(image_loss(graph, "loss", real, hr, task.loss));
-  if (with_ssim) graph.mark_output(ssim(graph, "ssim", prediction, hr, {.rgb_crop = task.crop_rgb(), .y_crop = task.crop_y()}));
+  if (with_ssim)
+    graph.mark_output(ssim(graph, "ssim", prediction, hr, {.rgb_crop = task.crop_rgb(), .y_crop = task.crop_y()}));
   return graph;
 }
 

@@ -35,8 +35,8 @@ CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& tabl
 // Inputs "lr" (u8, shared) -> output "pixels" (u8), for one image of h x w.
 Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized, std::vector<FusionNote>* notes = nullptr);
 
-// Inputs "prediction" (u8) and "hr" (u8, shared) -> outputs "psnr" (f64: psnr_rgb, psnr_y, mse_rgb, mse_y), "loss" (f64) and, if asked
-// for, "ssim" (f64: ssim_rgb, ssim_y), for one image of h x w.
+// Inputs "prediction" (u8) and "hr" (u8, shared) -> outputs "psnr" (f64: psnr_rgb, psnr_y, mse_rgb, mse_y), "loss"
+// (f64) and, if asked for, "ssim" (f64: ssim_rgb, ssim_y), for one image of h x w.
 Graph sr_metrics_graph(const SrTask& task, int h, int w, bool with_ssim);
 
 }  // namespace gridstep

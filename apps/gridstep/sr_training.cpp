@@ -111,8 +111,9 @@ std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell) {
   return fs::exists(path) ? read_state(SafetensorsFile(path)).step : 0;
 }
 
-SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options, const ResidentPhotos& photos,
-                       const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, Bytes eval_memory)
+SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options,
+                       const ResidentPhotos& photos, const std::vector<SrPhoto>& val,
+                       const std::vector<SrPhoto>& train_sample, Bytes eval_memory)
     : device_(device),
       options_(options),
       config_(cells.front().config),
@@ -153,8 +154,8 @@ void SrTraining::load() {
     CellProgress& p = progress_[i];
     const SafetensorsFile file(checkpoint_path(p.folder, "last"));
     const auto& settings = population_.replicas()[i];
-    const CheckpointState state =
-        load_checkpoint(file, population_.store(), static_cast<int>(i), slots_in_use(settings.rule, settings.optimizer));
+    const CheckpointState state = load_checkpoint(file, population_.store(), static_cast<int>(i),
+                                                  slots_in_use(settings.rule, settings.optimizer));
     step = state.step;
     status.push_back(state.status);
     const Json saved = Json::parse(state.extra.at("progress"));
@@ -188,7 +189,8 @@ std::vector<CellOutcome> SrTraining::run() {
     show_progress(false);
     if (interrupt_requested()) {
       save("last");
-      fail<Interrupted>("stopped at step {} of {}; --resume continues", population_.steps_done(), population_.total_steps());
+      fail<Interrupted>("stopped at step {} of {}; --resume continues", population_.steps_done(),
+                        population_.total_steps());
     }
   }
   show_progress(true);
@@ -249,13 +251,17 @@ void SrTraining::note_best(std::size_t i, const std::vector<ReplicaStatus>& stat
   const double sign = higher_is_better(metric) ? 1.0 : -1.0;
   if (!p.best.empty() && !(sign * now > sign * p.best.at(metric))) return;
   p.best = p.last;
-  if (metric != "ssim") p.best.erase("ssim");  // measured after the last epoch only: "best" must not depend on which epoch that is
+  if (metric != "ssim")
+    p.best.erase("ssim");  // measured after the last epoch only: "best" must not depend on which epoch that is
   p.best_epoch = population_.steps_done() / steps_per_epoch_;
   save_cell(i, "best", status);
 }
 
-void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val, const SrMetrics* train) {
-  const auto number = [](const SrMetrics* m, double SrMetrics::*field) { return m != nullptr ? Json(m->*field) : Json(nullptr); };
+void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val,
+                                    const SrMetrics* train) {
+  const auto number = [](const SrMetrics* m, double SrMetrics::*field) {
+    return m != nullptr ? Json(m->*field) : Json(nullptr);
+  };
   const double loss = status.loss_count > 0 ? status.loss_sum / static_cast<double>(status.loss_count) : std::nan("");
   Json line;
   line["epoch"] = population_.steps_done() / steps_per_epoch_;
@@ -266,7 +272,8 @@ void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, 
   line["train_psnr_y"] = number(train, &SrMetrics::psnr_y);
   line["val_psnr_y"] = number(val, &SrMetrics::psnr_y);
   line["val_psnr_rgb"] = number(val, &SrMetrics::psnr_rgb);
-  if (status.clippable > 0) line["clipped_share"] = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
+  if (status.clippable > 0)
+    line["clipped_share"] = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
   line["inexact_channels"] = status.inexact;
   const ParameterStore& store = population_.store();
   const std::vector<float> weights = store.download(store.weights(), static_cast<int>(i));
@@ -316,11 +323,12 @@ void SrTraining::show_progress(bool final) {
   static auto shown = now - std::chrono::seconds(1);  // at most ten lines a second reach the terminal
   if (!final && now - shown < std::chrono::milliseconds(100)) return;
   shown = now;
-  log_progress(fmt::format("{}{}epoch {}/{}  step {}/{}  {} network{}  {:.0f} steps/s  {} left", options_.label,
-                           options_.label.empty() ? "" : "  ", std::min(done / steps_per_epoch_ + 1, total / steps_per_epoch_),
-                           total / steps_per_epoch_, done, total, cells_.size(), cells_.size() == 1 ? "" : "s",
-                           rate * static_cast<double>(cells_.size()), duration(left)),
-               final);
+  log_progress(
+      fmt::format("{}{}epoch {}/{}  step {}/{}  {} network{}  {:.0f} steps/s  {} left", options_.label,
+                  options_.label.empty() ? "" : "  ", std::min(done / steps_per_epoch_ + 1, total / steps_per_epoch_),
+                  total / steps_per_epoch_, done, total, cells_.size(), cells_.size() == 1 ? "" : "s",
+                  rate * static_cast<double>(cells_.size()), duration(left)),
+      final);
 }
 
 CellOutcome SrTraining::outcome(std::size_t i, const ReplicaStatus& status) const {
@@ -333,7 +341,8 @@ CellOutcome SrTraining::outcome(std::size_t i, const ReplicaStatus& status) cons
   o.metrics = p.last;
   o.best = p.best;
   o.note = p.fault;
-  if (status.clippable > 0) o.clipped_share = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
+  if (status.clippable > 0)
+    o.clipped_share = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
   return o;
 }
 

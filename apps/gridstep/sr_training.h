@@ -1,5 +1,5 @@
-// One population of super-resolution networks from its first (or last checkpointed) step to its last: epochs, evaluation, metrics,
-// checkpoints.
+// One population of super-resolution networks from its first (or last checkpointed) step to its last: epochs,
+// evaluation, metrics, checkpoints.
 #pragma once
 
 #include <chrono>

@@ -65,7 +65,8 @@ template <class E = Error, class... Args>
 }  // namespace gridstep
 
 // Throws gridstep::Error with a formatted message unless the condition holds.
-#define GS_CHECK(condition, ...)                               \
-  do {                                                         \
-    if (!(condition)) [[unlikely]] ::gridstep::fail(__VA_ARGS__); \
+#define GS_CHECK(condition, ...)     \
+  do {                               \
+    if (!(condition)) [[unlikely]]   \
+      ::gridstep::fail(__VA_ARGS__); \
   } while (false)

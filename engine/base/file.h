@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 
 std::string read_file(const fs::path& path);  // throws Error
 
-// Writes a temporary file in the same folder, fsyncs it, renames it over `path` and fsyncs the folder: a reader (or a kill at
-// any moment) sees the old content or the new, never a part. `write` receives a sink to append bytes with.
+// Writes a temporary file in the same folder, fsyncs it, renames it over `path` and fsyncs the folder: a reader (or a
+// kill at any moment) sees the old content or the new, never a part. `write` receives a sink to append bytes with.
 using Sink = std::function<void(const void* data, std::size_t size)>;
 void write_file_atomic(const fs::path& path, const std::function<void(const Sink&)>& write);
 void write_file_atomic(const fs::path& path, std::string_view content);

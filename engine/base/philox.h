@@ -1,7 +1,8 @@
 // Philox4x32-10 counter-based random numbers (Salmon et al., SC'11).
 //
-// Every draw is a pure function of (seed, purpose, epoch, index, lane): nothing is stored, so nothing is lost by a resume, and
-// results depend neither on the device nor on threads, replicas or the optimizer. Same bits on host and device.
+// Every draw is a pure function of (seed, purpose, epoch, index, lane): nothing is stored, so nothing is lost by a
+// resume, and results depend neither on the device nor on threads, replicas or the optimizer. Same bits on host and
+// device.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,10 @@ namespace gridstep {
 
 // What a stream of numbers is for. Values are part of the file format of checkpoints and results: append only.
 enum class Purpose : std::uint32_t {
-  kInit = 1,        // initial weights; epoch = hash of the parameter's name, index = element / 2
-  kSample = 2,      // which photo, where, which orientation; epoch = epoch, index = sample of the epoch
-  kPermutation = 3, // order of an epoch
-  kSynthetic = 4,   // synthetic images; epoch = image id
+  kInit = 1,         // initial weights; epoch = hash of the parameter's name, index = element / 2
+  kSample = 2,       // which photo, where, which orientation; epoch = epoch, index = sample of the epoch
+  kPermutation = 3,  // order of an epoch
+  kSynthetic = 4,    // synthetic images; epoch = image id
   kAugment = 5,
   kTest = 99
 };

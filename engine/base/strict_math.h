@@ -1,8 +1,8 @@
 // Elementwise mathematics that gives the same bits on the host and on the device.
 //
-// Only + - * /, sqrtf, rintf, comparisons and bit casts are used, and the files that use this header are compiled without
-// contraction (-ffp-contract=off, -fmad=false) and without fast-math. Ternaries instead of fminf/fmaxf: those drop NaN.
-// Accuracy of exp, log and tanh: within 2 ulp over the ranges used (tests/engine/base/test_strict_math.cpp).
+// Only + - * /, sqrtf, rintf, comparisons and bit casts are used, and the files that use this header are compiled
+// without contraction (-ffp-contract=off, -fmad=false) and without fast-math. Ternaries instead of fminf/fmaxf: those
+// drop NaN. Accuracy of exp, log and tanh: within 2 ulp over the ranges used (tests/engine/base/test_strict_math.cpp).
 #pragma once
 
 #include <cmath>

@@ -14,7 +14,8 @@
 namespace gridstep {
 namespace {
 
-// Threads that meet at each launch. Waiting spins briefly, since a launch is often shorter than a wake-up, then yields the core.
+// Threads that meet at each launch. Waiting spins briefly, since a launch is often shorter than a wake-up, then yields
+// the core.
 class Barrier {
  public:
   explicit Barrier(int count) : count_(count) {}
@@ -40,13 +41,18 @@ class Barrier {
   std::atomic<unsigned> generation_{0};
 };
 
-// The work of one Device::run call. Whole replicas go to single threads while there are at least as many as threads: no waiting at
-// all, and a replica's activations stay in one core's cache. What is left is done together, launch by launch.
+// The work of one Device::run call. Whole replicas go to single threads while there are at least as many as threads: no
+// waiting at all, and a replica's activations stay in one core's cache. What is left is done together, launch by
+// launch.
 class Work {
  public:
   // `counters`: one per launch, zero.
   Work(const std::vector<Launch>& launches, int replicas, int threads, std::vector<std::atomic<int>>& counters)
-      : launches_(launches), whole_(replicas - replicas % threads), replicas_(replicas), barrier_(threads), counters_(counters) {}
+      : launches_(launches),
+        whole_(replicas - replicas % threads),
+        replicas_(replicas),
+        barrier_(threads),
+        counters_(counters) {}
 
   void run(std::byte* scratch) {
     try {
@@ -120,15 +126,21 @@ class CpuDevice final : public Device {
   }
 
   std::byte* allocate(Bytes size) override {
-    void* p = std::aligned_alloc(static_cast<std::size_t>(kAlignment), static_cast<std::size_t>(align_up(std::max<Bytes>(size, 1))));
-    if (p == nullptr) fail<DeviceError>("not enough memory: {:.1f} MiB asked for", static_cast<double>(size) / 1048576.0);
+    void* p = std::aligned_alloc(static_cast<std::size_t>(kAlignment),
+                                 static_cast<std::size_t>(align_up(std::max<Bytes>(size, 1))));
+    if (p == nullptr)
+      fail<DeviceError>("not enough memory: {:.1f} MiB asked for", static_cast<double>(size) / 1048576.0);
     return static_cast<std::byte*>(p);
   }
   void release(std::byte* p) noexcept override { std::free(p); }
   Bytes available_bytes() const override { return cpu_available_bytes(); }
   void fill(std::byte* p, int value, Bytes size) override { std::memset(p, value, static_cast<std::size_t>(size)); }
-  void upload(std::byte* to, const void* from, Bytes size) override { std::memcpy(to, from, static_cast<std::size_t>(size)); }
-  void download(void* to, const std::byte* from, Bytes size) override { std::memcpy(to, from, static_cast<std::size_t>(size)); }
+  void upload(std::byte* to, const void* from, Bytes size) override {
+    std::memcpy(to, from, static_cast<std::size_t>(size));
+  }
+  void download(void* to, const std::byte* from, Bytes size) override {
+    std::memcpy(to, from, static_cast<std::size_t>(size));
+  }
   void synchronize() override {}
   int threads() const override { return threads_; }
 

@@ -60,7 +60,8 @@ std::string cpu_instruction_set() {
 int cpu_usable_threads() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+  int threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                            : static_cast<int>(std::thread::hardware_concurrency());
   std::ifstream in("/sys/fs/cgroup/cpu.max");
   double quota = 0.0, period = 0.0;
   if (in >> quota >> period && quota > 0.0 && period > 0.0) {
@@ -73,7 +74,8 @@ Bytes cpu_available_bytes() {
   Bytes available = std::numeric_limits<Bytes>::max();
   std::istringstream text(field("/proc/meminfo", "MemAvailable"));
   if (Bytes kib = 0; text >> kib) available = kib * 1024;
-  const double limit = cgroup_number("/sys/fs/cgroup/memory.max"), used = cgroup_number("/sys/fs/cgroup/memory.current");
+  const double limit = cgroup_number("/sys/fs/cgroup/memory.max"),
+               used = cgroup_number("/sys/fs/cgroup/memory.current");
   if (limit > 0.0 && used >= 0.0) available = std::min(available, static_cast<Bytes>(std::max(0.0, limit - used)));
   return available;
 }

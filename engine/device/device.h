@@ -16,9 +16,9 @@ enum class DeviceKind { kCpu, kCuda };
 
 std::string_view name_of(DeviceKind kind);  // "cpu", "cuda"
 
-// One task of a launch on the CPU: `task` of the launch's tasks, for one replica. `scratch` is this thread's own memory, of the size
-// the program's recorder was asked for; its content is undefined. On CUDA a launch is enqueued once (task 0, replica 0) and covers
-// all replicas.
+// One task of a launch on the CPU: `task` of the launch's tasks, for one replica. `scratch` is this thread's own
+// memory, of the size the program's recorder was asked for; its content is undefined. On CUDA a launch is enqueued once
+// (task 0, replica 0) and covers all replicas.
 struct TaskContext {
   int replica = 0;
   int task = 0;

@@ -1,5 +1,5 @@
-// The boundary to device plug-ins (libgridstep_cuda.so): opened only when a device needs it, so that a CPU-only user needs none of its
-// libraries. The plug-in links to libgridstep, hence one registry and one set of exception types.
+// The boundary to device plug-ins (libgridstep_cuda.so): opened only when a device needs it, so that a CPU-only user
+// needs none of its libraries. The plug-in links to libgridstep, hence one registry and one set of exception types.
 #pragma once
 
 #include <map>
@@ -28,7 +28,8 @@ struct PluginRegistry {
   std::map<std::string, Bytes (*)(const Node& node, std::span<const ValueSpec> in), std::less<>> workspaces;
 };
 
-// The plug-in exports `extern "C" const char* gridstep_plugin(const char* build_id, PluginRegistry*)`: null on success, else why not.
+// The plug-in exports `extern "C" const char* gridstep_plugin(const char* build_id, PluginRegistry*)`: null on success,
+// else why not.
 using PluginEntry = const char* (*)(const char* build_id, PluginRegistry* registry);
 
 struct PluginStatus {
@@ -36,8 +37,8 @@ struct PluginStatus {
   std::string reason;                        // why not, in words for the user
 };
 
-// Opens the CUDA plug-in once per process. It lies beside libgridstep or where GRIDSTEP_PLUGIN_DIR says; libraries in the folders of
-// GRIDSTEP_CUDA_LIBS (colon-separated) are opened first, so that those of pip wheels serve too.
+// Opens the CUDA plug-in once per process. It lies beside libgridstep or where GRIDSTEP_PLUGIN_DIR says; libraries in
+// the folders of GRIDSTEP_CUDA_LIBS (colon-separated) are opened first, so that those of pip wheels serve too.
 const PluginStatus& cuda_plugin();
 
 // The launcher of an op on a device; throws DeviceError naming both when there is none.

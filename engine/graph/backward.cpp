@@ -39,10 +39,12 @@ void GradientBuilder::accumulate(ValueId value, ValueId gradient) {
     sum = gradient;
     return;
   }
-  sum = add_node(fmt::format("{}/sum{}", graph_.value(value).name, graph_.nodes().size()), *add_, std::any{}, {sum, gradient})[0];
+  sum = add_node(fmt::format("{}/sum{}", graph_.value(value).name, graph_.nodes().size()), *add_, std::any{},
+                 {sum, gradient})[0];
 }
 
-std::vector<ValueId> GradientBuilder::add_node(std::string name, const OpDef& op, std::any attrs, std::vector<ValueId> inputs) {
+std::vector<ValueId> GradientBuilder::add_node(std::string name, const OpDef& op, std::any attrs,
+                                               std::vector<ValueId> inputs) {
   return graph_.add_node(std::move(name), op, std::move(attrs), std::move(inputs));
 }
 
@@ -52,12 +54,13 @@ void differentiate(Graph& graph, ValueId loss, const OpDef& add) {
   const NodeId loss_node = graph.value(loss).producer;
   for (NodeId n = loss_node; n >= 0; --n) {
     const Node node = graph.node(n);  // a copy: rules append nodes
-    const bool reached = n == loss_node || std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
-                           return builder.gradient(id) != kNoValue;
-                         });
-    const bool needed = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return builder.needs_gradient(id); });
+    const bool reached = n == loss_node || std::any_of(node.outputs.begin(), node.outputs.end(),
+                                                       [&](ValueId id) { return builder.gradient(id) != kNoValue; });
+    const bool needed =
+        std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return builder.needs_gradient(id); });
     if (!reached || !needed) continue;
-    if (node.op->gradient == nullptr) fail("{} ({}) lies between the loss and a parameter but has no gradient", node.name, node.op->name);
+    if (node.op->gradient == nullptr)
+      fail("{} ({}) lies between the loss and a parameter but has no gradient", node.name, node.op->name);
     node.op->gradient(builder, node);
   }
   for (std::size_t v = 0; v < builder.gradients_.size(); ++v) {

@@ -32,8 +32,8 @@ class GradientBuilder {
   std::vector<bool> needs_;
 };
 
-// Appends the backward nodes for the scalar `loss` (whose own rule needs no incoming gradient). The gradient of every trained parameter
-// ends in the parameter store (Storage::kGradient). `add` is the op that sums two contributions.
+// Appends the backward nodes for the scalar `loss` (whose own rule needs no incoming gradient). The gradient of every
+// trained parameter ends in the parameter store (Storage::kGradient). `add` is the op that sums two contributions.
 // Throws when a trained parameter receives no gradient: it would silently never learn.
 void differentiate(Graph& graph, ValueId loss, const OpDef& add);
 

@@ -1,7 +1,7 @@
 // The static description of a computation: values (tensors) and nodes (operations on them).
 //
-// A graph is built once for given shapes, rewritten by passes, differentiated (backward.h), planned (planner.h) and recorded
-// into a program (program.h). Nothing is computed here.
+// A graph is built once for given shapes, rewritten by passes, differentiated (backward.h), planned (planner.h) and
+// recorded into a program (program.h). Nothing is computed here.
 #pragma once
 
 #include <any>
@@ -38,7 +38,7 @@ struct GraphValue {
 struct Node {
   std::string name;  // unique: "conv2", "conv2/backward_data"
   const OpDef* op = nullptr;
-  std::any attrs;  // the op's own struct
+  std::any attrs;               // the op's own struct
   std::vector<ValueId> inputs;  // kNoValue marks an absent optional input
   std::vector<ValueId> outputs;
 
@@ -60,11 +60,11 @@ struct ParameterInfo {
   std::string name;  // torch-like: "conv1.weight"
   Shape shape;       // convolution weights: (K, R, S, C), K output channels
   Role role = Role::kWeight;
-  float init_std = 0.0f;    // normal initialisation; 0: filled with `init_value`
+  float init_std = 0.0f;  // normal initialisation; 0: filled with `init_value`
   float init_value = 0.0f;
-  bool clip_units = true;   // adaptive gradient clipping applies (not to the head of a classifier)
-  bool log_step = false;    // Role::kStep: the value is the step's logarithm
-  std::string state = {};   // Role::kStep: the parameter that holds its calibrated value
+  bool clip_units = true;  // adaptive gradient clipping applies (not to the head of a classifier)
+  bool log_step = false;   // Role::kStep: the value is the step's logarithm
+  std::string state = {};  // Role::kStep: the parameter that holds its calibrated value
 };
 
 class Graph {

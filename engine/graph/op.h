@@ -39,8 +39,9 @@ struct OpDef {
   RecordFn record_cpu = nullptr;
   // Adds the backward nodes; null: no gradient flows through.
   void (*gradient)(GradientBuilder& builder, const Node& node) = nullptr;
-  // Fusion (passes/fuse.h). True when `self` now does the work of its sole producer (or sole reader) as well; the pass rewires the
-  // graph: a swallowed producer's inputs are taken over, a swallowed reader's outputs are appended to those of `self`.
+  // Fusion (passes/fuse.h). True when `self` now does the work of its sole producer (or sole reader) as well; the pass
+  // rewires the graph: a swallowed producer's inputs are taken over, a swallowed reader's outputs are appended to those
+  // of `self`.
   bool (*absorb_producer)(Node& self, const Node& producer) = nullptr;
   bool (*absorb_reader)(Node& self, const Node& reader) = nullptr;
   // Bit i: output i may have null data when nobody reads it.

@@ -29,7 +29,8 @@ double normal(const PhiloxKey& key, std::uint64_t i) {
   return i % 2 == 0 ? radius * std::cos(angle) : radius * std::sin(angle);
 }
 
-// FNV-1a of a parameter's name: initial weights depend on the seed and the name, not on what else the network has (quantizers, say).
+// FNV-1a of a parameter's name: initial weights depend on the seed and the name, not on what else the network has
+// (quantizers, say).
 std::uint32_t name_key(std::string_view name) {
   std::uint32_t hash = 2166136261u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -38,7 +39,8 @@ std::uint32_t name_key(std::string_view name) {
 
 }  // namespace
 
-ParameterStore::ParameterStore(Device& device, std::vector<ParameterInfo> table, int replicas, int slots, bool gradients)
+ParameterStore::ParameterStore(Device& device, std::vector<ParameterInfo> table, int replicas, int slots,
+                               bool gradients)
     : device_(device), table_(std::move(table)), offsets_(table_.size()), replicas_(replicas) {
   for (const bool state : {false, true}) {
     for (std::size_t i = 0; i < table_.size(); ++i) {
@@ -106,7 +108,8 @@ void ParameterStore::initialise(const std::vector<std::uint64_t>& seeds) {
       const ParameterInfo& info = table_[p];
       const PhiloxKey key{seeds[static_cast<std::size_t>(r)], Purpose::kInit, name_key(info.name)};
       for (Index i = 0; i < info.shape.elements(); ++i) {
-        const double v = info.init_std > 0.0f ? info.init_std * normal(key, static_cast<std::uint64_t>(i)) : info.init_value;
+        const double v =
+            info.init_std > 0.0f ? info.init_std * normal(key, static_cast<std::uint64_t>(i)) : info.init_value;
         values[static_cast<std::size_t>(offsets_[p] + i)] = static_cast<float>(v);
       }
     }

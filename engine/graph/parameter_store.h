@@ -1,5 +1,6 @@
-// The parameters of a population: all tensors of a replica lie in one flat array, trained ones first, state behind them; replicas follow
-// one another. Gradients and optimizer slots have the same layout, so that an optimizer is one pass over flat memory.
+// The parameters of a population: all tensors of a replica lie in one flat array, trained ones first, state behind
+// them; replicas follow one another. Gradients and optimizer slots have the same layout, so that an optimizer is one
+// pass over flat memory.
 #pragma once
 
 #include <string_view>
@@ -40,7 +41,8 @@ class ParameterStore {
   void upload_status(const std::vector<ReplicaStatus>& status);
   void upload_params(const std::vector<StepParams>& params);
 
-  // Fills every replica's weights from its seed: normal values by Philox (Box-Muller in double), keyed by the parameter's name.
+  // Fills every replica's weights from its seed: normal values by Philox (Box-Muller in double), keyed by the
+  // parameter's name.
   void initialise(const std::vector<std::uint64_t>& seeds);
 
  private:

@@ -35,7 +35,9 @@ std::vector<PlannedBlock> lifetimes(const Graph& graph) {
   for (std::size_t v = 0; v < blocks.size(); ++v) {
     const GraphValue& value = graph.values()[v];
     PlannedBlock& b = blocks[v];
-    if (value.storage == Storage::kParameter || value.storage == Storage::kGradient || value.storage == Storage::kShared) continue;
+    if (value.storage == Storage::kParameter || value.storage == Storage::kGradient ||
+        value.storage == Storage::kShared)
+      continue;
     if (value.storage == Storage::kActivation && !is_needed(graph, static_cast<ValueId>(v), read)) continue;
     b.size = std::max<Bytes>(align_up(value.spec.bytes()), kAlignment);
     b.first = b.last = std::max(value.producer, 0);
@@ -46,7 +48,9 @@ std::vector<PlannedBlock> lifetimes(const Graph& graph) {
   }
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
     for (const ValueId id : graph.nodes()[n].inputs) {
-      if (id != kNoValue) blocks[static_cast<std::size_t>(id)].last = std::max(blocks[static_cast<std::size_t>(id)].last, static_cast<int>(n));
+      if (id != kNoValue)
+        blocks[static_cast<std::size_t>(id)].last =
+            std::max(blocks[static_cast<std::size_t>(id)].last, static_cast<int>(n));
     }
   }
   return blocks;
@@ -79,7 +83,8 @@ MemoryPlan plan_memory(const Graph& graph, const std::vector<Bytes>& workspaces,
       offset = std::max(offset, other->offset + other->size + options.guard_bytes);
     }
     block->offset = offset;
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), block, [](const auto* a, const auto* b) { return a->offset < b->offset; }),
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), block,
+                                   [](const auto* a, const auto* b) { return a->offset < b->offset; }),
                   block);
     plan.peak = std::max(plan.peak, offset + need);
     plan.sum += need;

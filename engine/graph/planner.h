@@ -1,4 +1,5 @@
-// The memory planner: every activation gets an offset in one arena, so that values whose lives do not overlap share memory.
+// The memory planner: every activation gets an offset in one arena, so that values whose lives do not overlap share
+// memory.
 #pragma once
 
 #include <vector>
@@ -26,8 +27,8 @@ struct PlanOptions {
   Bytes guard_bytes = 0;  // between blocks, checked in debug mode
 };
 
-// Activations live from their producer to their last reader, workspaces during their node, inputs and outputs throughout.
-// Largest block first, each at the lowest offset that is free during its life: deterministic.
+// Activations live from their producer to their last reader, workspaces during their node, inputs and outputs
+// throughout. Largest block first, each at the lowest offset that is free during its life: deterministic.
 MemoryPlan plan_memory(const Graph& graph, const std::vector<Bytes>& workspaces, PlanOptions options = {});
 
 }  // namespace gridstep

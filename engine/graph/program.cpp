@@ -85,8 +85,8 @@ Tensor Program::bind_parameter(const GraphValue& value) const {
   const int index = store_.find(name);
   GS_CHECK(index >= 0, "parameter '{}' of the program is not in the store", name);
   const Tensor t = value.storage == Storage::kGradient ? store_.gradient(index) : store_.weight(index);
-  GS_CHECK(t.shape.elements() == value.spec.shape.elements(), "parameter '{}' has shape {}, the program wants {}", name, t.shape.text(),
-           value.spec.shape.text());
+  GS_CHECK(t.shape.elements() == value.spec.shape.elements(), "parameter '{}' has shape {}, the program wants {}", name,
+           t.shape.text(), value.spec.shape.text());
   return {t.data, value.spec.shape, t.dtype, t.replica_stride};
 }
 
@@ -132,10 +132,12 @@ void Program::run_debug() {
     const bool last = i + 1 == launches_.size() || launches_[i + 1].node != node;
     // Guards lie in memory that other values may use at other times, so they are set anew around each node.
     const auto set = [&](Bytes at) {
-      for (int r = 0; r < store_.replicas(); ++r) device.fill(arena_.data() + plan_.peak * r + at, kGuardByte, kGuardBytes);
+      for (int r = 0; r < store_.replicas(); ++r)
+        device.fill(arena_.data() + plan_.peak * r + at, kGuardByte, kGuardBytes);
     };
     if (first && node >= 0) {
-      for (const ValueId id : graph_.node(node).outputs) for_each_guard(plan_.values[static_cast<std::size_t>(id)], set);
+      for (const ValueId id : graph_.node(node).outputs)
+        for_each_guard(plan_.values[static_cast<std::size_t>(id)], set);
       for_each_guard(plan_.workspaces[static_cast<std::size_t>(node)], set);
     }
     device.run({launches_[i]}, store_.replicas(), scratch_bytes_);
@@ -159,7 +161,8 @@ void Program::check_guards(NodeId node) const {
       }
     }
   };
-  for (const ValueId id : graph_.node(node).outputs) check(plan_.values[static_cast<std::size_t>(id)], "output " + graph_.value(id).name);
+  for (const ValueId id : graph_.node(node).outputs)
+    check(plan_.values[static_cast<std::size_t>(id)], "output " + graph_.value(id).name);
   check(plan_.workspaces[static_cast<std::size_t>(node)], "workspace");
 }
 
@@ -171,10 +174,11 @@ void Program::check_node(NodeId node) const {
     std::vector<std::byte> host(static_cast<std::size_t>(bytes));
     for (int r = 0; r < store_.replicas(); ++r) {
       store_.device().download(host.data(), t.at<std::byte>(r), bytes);
-      const Index bad = t.dtype == DType::kF32 ? first_not_finite(reinterpret_cast<const float*>(host.data()), t.elements())
-                                               : first_not_finite(reinterpret_cast<const double*>(host.data()), t.elements());
-      GS_CHECK(bad < 0, "{} wrote a NaN or infinity: element {} of {} {} (replica {})", graph_.node(node).name, bad, graph_.value(id).name,
-               t.shape.text(), r);
+      const Index bad = t.dtype == DType::kF32
+                            ? first_not_finite(reinterpret_cast<const float*>(host.data()), t.elements())
+                            : first_not_finite(reinterpret_cast<const double*>(host.data()), t.elements());
+      GS_CHECK(bad < 0, "{} wrote a NaN or infinity: element {} of {} {} (replica {})", graph_.node(node).name, bad,
+               graph_.value(id).name, t.shape.text(), r);
     }
   }
 }

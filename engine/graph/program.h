@@ -1,4 +1,5 @@
-// A recorded program: the graph's launches, bound to memory. Replayed eagerly here; captured as a CUDA graph by the CUDA device.
+// A recorded program: the graph's launches, bound to memory. Replayed eagerly here; captured as a CUDA graph by the
+// CUDA device.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,8 @@
 namespace gridstep {
 
 struct ProgramOptions {
-  // NaN check of every output after each node, arena poisoned with NaN before each run, guard bytes between buffers checked.
+  // NaN check of every output after each node, arena poisoned with NaN before each run, guard bytes between buffers
+  // checked.
   bool debug = false;
   // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer).
   std::function<void(Recorder&)> epilogue;
@@ -31,7 +33,8 @@ ProgramSize plan_program(const Graph& graph, DeviceKind device, bool debug = fal
 
 class Program {
  public:
-  // The parameters are shared with other programs of the same description: matched by name. `store` must outlive the program.
+  // The parameters are shared with other programs of the same description: matched by name. `store` must outlive the
+  // program.
   Program(Graph graph, ParameterStore& store, ProgramOptions options = {});
 
   void run();

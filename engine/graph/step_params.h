@@ -1,5 +1,6 @@
-// What changes from step to step, one entry per replica, in device memory: so that one recorded (and one captured) program serves a
-// whole schedule and a whole grid. The trainer refills it before every step; transcendentals are computed on the host, in double.
+// What changes from step to step, one entry per replica, in device memory: so that one recorded (and one captured)
+// program serves a whole schedule and a whole grid. The trainer refills it before every step; transcendentals are
+// computed on the host, in double.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,12 @@ struct StepParams {
 
 // What a replica reports; written on the device, read by the host at epoch ends. All zero at the start.
 struct ReplicaStatus {
-  // (step << 32 | node + 1) of the first NaN or infinity met, 0 when there was none: a replica with a fault is skipped by the
-  // optimizer from then on.
+  // (step << 32 | node + 1) of the first NaN or infinity met, 0 when there was none: a replica with a fault is skipped
+  // by the optimizer from then on.
   std::uint64_t first_fault = 0;
-  std::uint64_t inexact = 0;  // output channels whose sum of |weight codes| allows sums beyond 2^24 (float accumulation)
-  std::uint64_t clipped = 0;  // units (agc_sgd) or steps (sgd_clip) clipped ...
+  std::uint64_t inexact =
+      0;  // output channels whose sum of |weight codes| allows sums beyond 2^24 (float accumulation)
+  std::uint64_t clipped = 0;    // units (agc_sgd) or steps (sgd_clip) clipped ...
   std::uint64_t clippable = 0;  // ... out of this many
   double loss_sum = 0.0;
   std::uint64_t loss_count = 0;

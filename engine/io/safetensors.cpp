@@ -39,7 +39,8 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
   ArrayView view;
   view.name = name;
   const auto type = entry.at("dtype").get<std::string>();
-  const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return type == t.name; });
+  const auto known =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return type == t.name; });
   if (known == std::end(kTypes)) fail<DataError>("its type {} is not supported", type);
   view.dtype = known->type;
   for (const Json& d : entry.at("shape")) {
@@ -47,13 +48,16 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
     view.shape.push_back(d.get<Index>());
   }
   const Json& offsets = entry.at("data_offsets");
-  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
+  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+      !offsets[1].is_number_unsigned()) {
     throw DataError("its data_offsets are not two whole numbers");
   }
   const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
-  if (begin > end || end > data.size()) fail<DataError>("its data [{}, {}) lies outside the file's {} bytes", begin, end, data.size());
+  if (begin > end || end > data.size())
+    fail<DataError>("its data [{}, {}) lies outside the file's {} bytes", begin, end, data.size());
   std::uint64_t bytes = 0;
-  if (__builtin_mul_overflow(checked_elements(view.shape), static_cast<std::uint64_t>(size_of(view.dtype)), &bytes) || bytes != end - begin) {
+  if (__builtin_mul_overflow(checked_elements(view.shape), static_cast<std::uint64_t>(size_of(view.dtype)), &bytes) ||
+      bytes != end - begin) {
     fail<DataError>("its shape does not fit its {} bytes of data", end - begin);
   }
   view.data = data.subspan(begin, end - begin);
@@ -76,12 +80,14 @@ Json parse_header(std::string_view text) {
 
 }  // namespace
 
-void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,
+                       const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
   for (const ArrayView& a : arrays) {
-    header[a.name] = {{"dtype", type_name(a.dtype)}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
+    header[a.name] = {
+        {"dtype", type_name(a.dtype)}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
     offset += a.data.size();
   }
   std::string text = header.dump();
@@ -141,7 +147,8 @@ const ArrayView* SafetensorsFile::find(const std::string& name) const {
 
 const std::string& SafetensorsFile::metadata(const std::string& key) const {
   const auto it = metadata_.find(key);
-  if (it == metadata_.end()) fail<DataError>("{} has no metadata entry '{}': it is not a checkpoint of gridstep", path_.string(), key);
+  if (it == metadata_.end())
+    fail<DataError>("{} has no metadata entry '{}': it is not a checkpoint of gridstep", path_.string(), key);
   return it->second;
 }
 

@@ -1,7 +1,8 @@
 // safetensors files: named arrays with a JSON header, as Python's `safetensors` reads and writes them.
-//   8 bytes: header length N, little-endian;  N bytes: JSON {name: {dtype, shape, data_offsets}, "__metadata__": {string: string}};
-//   then the data, row-major, little-endian, without gaps.
-// Reading treats the file as hostile: lengths, offsets, overlaps, overflow and duplicate names are checked before anything is used.
+//   8 bytes: header length N, little-endian;  N bytes: JSON {name: {dtype, shape, data_offsets}, "__metadata__":
+//   {string: string}}; then the data, row-major, little-endian, without gaps.
+// Reading treats the file as hostile: lengths, offsets, overlaps, overflow and duplicate names are checked before
+// anything is used.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ struct ArrayView {
 };
 
 // Writes atomically, arrays in the order given, data aligned to 8 bytes. The same content gives the same bytes.
-void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata);
+void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,
+                       const std::map<std::string, std::string>& metadata);
 
 class SafetensorsFile {
  public:

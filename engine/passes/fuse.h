@@ -1,5 +1,6 @@
-// Fusion: a node does the work of its neighbour as well, where the ops say they can (OpDef::absorb_producer, absorb_reader).
-// Runs before differentiation. Fused and unfused graphs give equal codes, bit for bit, from equal inputs.
+// Fusion: a node does the work of its neighbour as well, where the ops say they can (OpDef::absorb_producer,
+// absorb_reader). Runs before differentiation. Fused and unfused graphs give equal codes, bit for bit, from equal
+// inputs.
 #pragma once
 
 #include <string>

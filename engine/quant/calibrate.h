@@ -1,4 +1,5 @@
-// Calibration: the initial steps of all quantizers of a network, layer by layer on one batch, each behind the already quantized prefix.
+// Calibration: the initial steps of all quantizers of a network, layer by layer on one batch, each behind the already
+// quantized prefix.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ struct CalibrationSite {
   bool per_channel = false;
 };
 
-// Sites in the order of the forward pass. Sets parameter and state of every site and replica (observer.h says by which rule); a channel
-// of zeros takes the step of the whole tensor. The replicas' status is left as it was.
+// Sites in the order of the forward pass. Sets parameter and state of every site and replica (observer.h says by which
+// rule); a channel of zeros takes the step of the whole tensor. The replicas' status is left as it was.
 void calibrate(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites);
 
 }  // namespace gridstep

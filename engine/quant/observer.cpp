@@ -17,7 +17,8 @@ struct Weighted {
 double squared_error(std::span<const Weighted> points, double s, CodeRange range) {
   double error = 0.0;
   for (const Weighted& p : points) {
-    const double q = std::nearbyint(std::clamp(p.value / s, static_cast<double>(range.n), static_cast<double>(range.p)));
+    const double q =
+        std::nearbyint(std::clamp(p.value / s, static_cast<double>(range.n), static_cast<double>(range.p)));
     const double d = p.value - q * s;
     error += p.count * d * d;
   }

@@ -1,7 +1,7 @@
 // Element types, shapes and tensor views. A view owns nothing.
 //
-// Every tensor of a program exists once per replica. Shapes never show the replica axis: shape (N, H, W, C) means one such block
-// per replica, `replica_stride` bytes apart. A tensor that all replicas share has stride 0.
+// Every tensor of a program exists once per replica. Shapes never show the replica axis: shape (N, H, W, C) means one
+// such block per replica, `replica_stride` bytes apart. A tensor that all replicas share has stride 0.
 #pragma once
 
 #include <array>

@@ -29,7 +29,9 @@ std::vector<Index> stored_shape(const Shape& shape) {
   return dims;
 }
 
-std::string slot_name(int slot, const std::string& parameter) { return fmt::format("optimizer.{}.{}", slot, parameter); }
+std::string slot_name(int slot, const std::string& parameter) {
+  return fmt::format("optimizer.{}.{}", slot, parameter);
+}
 
 // One parameter's part of a replica's flat array, in the stored layout.
 std::vector<float> extract(const ParameterStore& store, std::size_t p, const std::vector<float>& flat) {
@@ -40,7 +42,8 @@ std::vector<float> extract(const ParameterStore& store, std::size_t p, const std
   return values;
 }
 
-void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, std::vector<float>& flat, const fs::path& path) {
+void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, std::vector<float>& flat,
+            const fs::path& path) {
   const ParameterInfo& info = store.table()[p];
   if (array.dtype != DType::kF32 || array.shape != stored_shape(info.shape)) {
     fail<DataError>("{}: '{}' is {} ({}), the network wants f32 ({})", path.string(), array.name, name_of(array.dtype),
@@ -66,13 +69,15 @@ T number(const SafetensorsFile& file, const std::string& key) {
   } else {
     value = static_cast<T>(std::strtoull(text.c_str(), &end, 10));
   }
-  if (text.empty() || *end != '\0') fail<DataError>("{}: metadata entry '{}' is '{}', not a number", file.path().string(), key, text);
+  if (text.empty() || *end != '\0')
+    fail<DataError>("{}: metadata entry '{}' is '{}', not a number", file.path().string(), key, text);
   return value;
 }
 
 }  // namespace
 
-void save_checkpoint(const fs::path& path, const ParameterStore& store, int replica, int slots, const CheckpointState& state) {
+void save_checkpoint(const fs::path& path, const ParameterStore& store, int replica, int slots,
+                     const CheckpointState& state) {
   struct Named {
     std::string name;
     std::size_t parameter;
@@ -89,7 +94,8 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
   }
   std::vector<ArrayView> arrays;
   for (const Named& t : tensors) {
-    arrays.push_back({t.name, DType::kF32, stored_shape(store.table()[t.parameter].shape), std::as_bytes(std::span(t.values))});
+    arrays.push_back(
+        {t.name, DType::kF32, stored_shape(store.table()[t.parameter].shape), std::as_bytes(std::span(t.values))});
   }
   auto metadata = state.extra;
   metadata["format"] = kFormat;
@@ -104,7 +110,8 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
 }
 
 CheckpointState read_state(const SafetensorsFile& file) {
-  if (file.metadata("format") != kFormat) fail<DataError>("{} has format '{}', wanted {}", file.path().string(), file.metadata("format"), kFormat);
+  if (file.metadata("format") != kFormat)
+    fail<DataError>("{} has format '{}', wanted {}", file.path().string(), file.metadata("format"), kFormat);
   CheckpointState state;
   state.step = number<std::int64_t>(file, "step");
   state.status.first_fault = number<std::uint64_t>(file, "first_fault");

@@ -1,7 +1,8 @@
 // Checkpoints: one replica's parameters and optimizer state as a safetensors file.
 //
-// Names are those of the parameters; optimizer slots are "optimizer.0.<name>", ... Convolution weights are stored (K, C, R, S), as
-// PyTorch has them. The metadata holds the progress and what the caller adds; nothing depends on time, host, path or threads.
+// Names are those of the parameters; optimizer slots are "optimizer.0.<name>", ... Convolution weights are stored (K,
+// C, R, S), as PyTorch has them. The metadata holds the progress and what the caller adds; nothing depends on time,
+// host, path or threads.
 #pragma once
 
 #include <map>
@@ -20,12 +21,14 @@ struct CheckpointState {
 };
 
 // `slots`: how many optimizer slots this replica's rule uses.
-void save_checkpoint(const fs::path& path, const ParameterStore& store, int replica, int slots, const CheckpointState& state);
+void save_checkpoint(const fs::path& path, const ParameterStore& store, int replica, int slots,
+                     const CheckpointState& state);
 
 // Loads parameters and slots into a replica. Throws DataError when a tensor is missing or has another shape.
 CheckpointState load_checkpoint(const SafetensorsFile& file, ParameterStore& store, int replica, int slots);
 
-// Loads only the parameters that both sides have (a float network into a quantized one, say); returns the names that were not found.
+// Loads only the parameters that both sides have (a float network into a quantized one, say); returns the names that
+// were not found.
 std::vector<std::string> load_weights(const SafetensorsFile& file, ParameterStore& store, int replica);
 
 CheckpointState read_state(const SafetensorsFile& file);

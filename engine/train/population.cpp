@@ -23,7 +23,12 @@ StepKind step_kind(const ParameterInfo& info) {
 Segment segment_of(const ParameterStore& store, int parameter) {
   const ParameterInfo& info = store.table()[static_cast<std::size_t>(parameter)];
   const Index size = info.shape.elements();
-  Segment s{.begin = store.offset(parameter), .size = size, .unit = size, .role = info.role, .clip_units = info.clip_units, .step_kind = step_kind(info)};
+  Segment s{.begin = store.offset(parameter),
+            .size = size,
+            .unit = size,
+            .role = info.role,
+            .clip_units = info.clip_units,
+            .step_kind = step_kind(info)};
   if (info.shape.rank() >= 2) s.unit = size / info.shape[0];
   if (s.step_kind != StepKind::kNone) {
     const int state = store.find(info.state);
@@ -36,11 +41,17 @@ Segment segment_of(const ParameterStore& store, int parameter) {
 
 }  // namespace
 
-Population::Population(Device& device, TrainingGraphs graphs, std::vector<ReplicaSettings> replicas, PopulationOptions options)
-    : device_(device), graphs_(std::move(graphs)), replicas_(std::move(replicas)), options_(options), params_(replicas_.size()) {
+Population::Population(Device& device, TrainingGraphs graphs, std::vector<ReplicaSettings> replicas,
+                       PopulationOptions options)
+    : device_(device),
+      graphs_(std::move(graphs)),
+      replicas_(std::move(replicas)),
+      options_(options),
+      params_(replicas_.size()) {
   GS_CHECK(!replicas_.empty() && options_.steps_per_epoch > 0, "a population needs replicas and steps");
   const Graph graph = graphs_.train(static_cast<bool>(graphs_.calibration));
-  store_ = std::make_unique<ParameterStore>(device_, graph.parameters(), static_cast<int>(replicas_.size()), slots_needed(replicas_), true);
+  store_ = std::make_unique<ParameterStore>(device_, graph.parameters(), static_cast<int>(replicas_.size()),
+                                            slots_needed(replicas_), true);
 }
 
 void Population::initialise() {

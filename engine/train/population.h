@@ -1,7 +1,8 @@
-// A population: R networks of one architecture trained together by one program, each with its own seed, optimizer and rate.
+// A population: R networks of one architecture trained together by one program, each with its own seed, optimizer and
+// rate.
 //
-// Replica r equals its solo run bit for bit; one that diverges leaves the others untouched. Phases are programs that share the parameters:
-// float warm-up (optional), calibration, training.
+// Replica r equals its solo run bit for bit; one that diverges leaves the others untouched. Phases are programs that
+// share the parameters: float warm-up (optional), calibration, training.
 #pragma once
 
 #include <functional>
@@ -30,10 +31,11 @@ struct CalibrationGraph {
   std::vector<CalibrationSite> sites;
 };
 
-// How the task describes its networks. The parameters of the quantized training graph must include those of the float one.
+// How the task describes its networks. The parameters of the quantized training graph must include those of the float
+// one.
 struct TrainingGraphs {
-  std::function<Graph(bool quantized)> train;      // batch assembly, forward, loss, backward
-  std::function<CalibrationGraph()> calibration;   // on the batch that StepParams selects; empty: nothing to quantize
+  std::function<Graph(bool quantized)> train;     // batch assembly, forward, loss, backward
+  std::function<CalibrationGraph()> calibration;  // on the batch that StepParams selects; empty: nothing to quantize
 };
 
 struct PopulationOptions {

@@ -17,11 +17,13 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   GS_CHECK(x[3] == w[3], "x has {} channels, the filter {}", x[3], w[3]);
   GS_CHECK(in[kBias].shape == Shape({w[0]}), "wants a bias of {} values", w[0]);
   const ConvGeometry g = conv_geometry(x, w, attrs.stride, attrs.pad);
-  GS_CHECK(g.p >= 1 && g.q >= 1, "the {}x{} filter does not fit the {}x{} input with padding {}", g.r, g.s, g.h, g.w, g.pad);
+  GS_CHECK(g.p >= 1 && g.q >= 1, "the {}x{} filter does not fit the {}x{} input with padding {}", g.r, g.s, g.h, g.w,
+           g.pad);
   if (is_code(in[kX].dtype)) {
     GS_CHECK(in[kW].dtype == DType::kS8, "codes of x want s8 codes of w");
-    GS_CHECK(in[kXStep].shape.elements() == 1 && (in[kWStep].shape.elements() == 1 || in[kWStep].shape.elements() == g.k),
-             "wants one step for x, and one or {} for w", g.k);
+    GS_CHECK(
+        in[kXStep].shape.elements() == 1 && (in[kWStep].shape.elements() == 1 || in[kWStep].shape.elements() == g.k),
+        "wants one step for x, and one or {} for w", g.k);
   } else {
     GS_CHECK(in[kX].dtype == DType::kF32 && in[kW].dtype == DType::kF32, "x and w must both be f32 or both codes");
   }
@@ -57,8 +59,8 @@ void gradient(GradientBuilder& builder, const Node& node) {
   builder.accumulate(node.inputs[kW], dw[0]);
   builder.accumulate(node.inputs[kBias], dw[1]);
   if (!builder.needs_gradient(node.inputs[kX])) return;
-  const auto dx =
-      builder.add_node(node.name + "/backward_data", conv2d_backward_data_op(), attrs, {dy, node.inputs[kW], node.inputs[kWStep]});
+  const auto dx = builder.add_node(node.name + "/backward_data", conv2d_backward_data_op(), attrs,
+                                   {dy, node.inputs[kW], node.inputs[kWStep]});
   builder.accumulate(node.inputs[kX], dx[0]);
 }
 
@@ -74,7 +76,17 @@ bool absorb_quantizer(Node& self, const Node& reader) {
 }  // namespace
 
 ConvGeometry conv_geometry(const Shape& x, const Shape& w, Index stride, Index pad) {
-  return {x[0], x[1], x[2], x[3], w[0], w[1], w[2], (x[1] + 2 * pad - w[1]) / stride + 1, (x[2] + 2 * pad - w[2]) / stride + 1, stride, pad};
+  return {x[0],
+          x[1],
+          x[2],
+          x[3],
+          w[0],
+          w[1],
+          w[2],
+          (x[1] + 2 * pad - w[1]) / stride + 1,
+          (x[2] + 2 * pad - w[2]) / stride + 1,
+          stride,
+          pad};
 }
 
 const OpDef& conv2d_op() {
@@ -105,7 +117,8 @@ const OpDef& conv2d_backward_weight_op() {
 }
 
 ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad) {
-  return graph.add_node(name, conv2d_op(), Conv2dAttrs{stride, pad, {}, 0, 0}, {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
+  return graph.add_node(name, conv2d_op(), Conv2dAttrs{stride, pad, {}, 0, 0},
+                        {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
 }
 
 }  // namespace gridstep

@@ -4,20 +4,23 @@
 //   P = (H + 2 pad - R) / stride + 1, likewise Q. Padding is zero (code 0: the grids are symmetric about it).
 //
 //   on floats   y = conv(x, w) + b
-//   on codes    y = float(sum q_x q_w) * s[k] + b[k],  s[k] = s_x * s_w[k] formed first, every operation rounded, no fma.
+//   on codes    y = float(sum q_x q_w) * s[k] + b[k],  s[k] = s_x * s_w[k] formed first, every operation rounded, no
+//   fma.
 //               The sum is exact: see `Exactness`.  s_x: (1);  s_w: (1) or (K)
 //
-//   backward    dx = conv^T(dy, w_real),  dw = corr(x_real, dy),  db = sum dy;  on codes x_real = s_x q_x and w_real = s_w[k] q_w, so these are
+//   backward    dx = conv^T(dy, w_real),  dw = corr(x_real, dy),  db = sum dy;  on codes x_real = s_x q_x and w_real =
+//   s_w[k] q_w, so these are
 //               the gradients by the real values: the quantizers' own rules take them on.
 //
-// Exactness of the codes form on the CPU: sums run in int32 where the CPU has VNNI, else in float32, which is exact while every
-// output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are counted in ReplicaStatus::inexact at every step.
+// Exactness of the codes form on the CPU: sums run in int32 where the CPU has VNNI, else in float32, which is exact
+// while every output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are counted in ReplicaStatus::inexact
+// at every step.
 //
-// After fusion with a quantizer (attrs.quantize) the node also yields its codes and step: (y, codes, step); y itself is not stored
-// when nobody reads it. Same codes as unfused, bit for bit.
+// After fusion with a quantizer (attrs.quantize) the node also yields its codes and step: (y, codes, step); y itself is
+// not stored when nobody reads it. Same codes as unfused, bit for bit.
 //
-// Deterministic: the batch is cut into fixed chunks, weight gradients of the chunks are added in chunk order. The float sums' order
-// within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set.
+// Deterministic: the batch is cut into fixed chunks, weight gradients of the chunks are added in chunk order. The float
+// sums' order within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set.
 #pragma once
 
 #include <optional>

@@ -5,7 +5,8 @@ namespace gridstep {
 Bytes conv2d_backward_data_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind) {
   const auto& attrs = node.attrs_as<Conv2dAttrs>();
   const Shape& w = in[1].shape;
-  const ConvGeometry g = conv_geometry({in[0].shape[0], attrs.input_height, attrs.input_width, w[3]}, w, attrs.stride, attrs.pad);
+  const ConvGeometry g =
+      conv_geometry({in[0].shape[0], attrs.input_height, attrs.input_width, w[3]}, w, attrs.stride, attrs.pad);
   const ChunkedConv conv(ConvPass::kBackwardData, g, DType::kF32);
   return conv.filter_bytes() * conv.variants() + float_bytes(w.elements());
 }
@@ -28,12 +29,14 @@ void record_conv2d_backward_data_cpu(Recorder& recorder, const BoundNode& node) 
       }
       krsc = real;
     }
-    for (int v = 0; v < conv.variants(); ++v) conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + conv.filter_bytes() * v);
+    for (int v = 0; v < conv.variants(); ++v)
+      conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + conv.filter_bytes() * v);
   });
   recorder.need_scratch(conv.scratch_bytes());
   recorder.launch("", conv.chunks(), [=](const TaskContext& t) {
     const auto range = conv.range(t.task);
-    const auto* packed = reinterpret_cast<const float*>(work.at<std::byte>(t.replica) + conv.filter_bytes() * conv.variant_of(t.task));
+    const auto* packed =
+        reinterpret_cast<const float*>(work.at<std::byte>(t.replica) + conv.filter_bytes() * conv.variant_of(t.task));
     conv.of(t.task).run_backward_data(dy.at<float>(t.replica) + range.begin * g.p * g.q * g.k, packed,
                                       dx.at<float>(t.replica) + range.begin * g.h * g.w * g.c, t.scratch);
   });
@@ -71,7 +74,8 @@ Bytes conv2d_backward_weight_workspace(const Node& node, std::span<const ValueSp
 }
 
 void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node) {
-  const Tensor x = node.in[0], dy = node.in[1], sx = node.in[3], dw = node.out[0], db = node.out[1], work = node.workspace;
+  const Tensor x = node.in[0], dy = node.in[1], sx = node.in[3], dw = node.out[0], db = node.out[1],
+               work = node.workspace;
   const WeightPlan plan(node.attrs<Conv2dAttrs>(), spec_of(x), dw.shape);
   const bool codes = is_code(x.dtype);
   recorder.need_scratch(plan.scratch);
@@ -85,9 +89,10 @@ void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node
       source = t.scratch;
     }
     std::byte* out = work.at<std::byte>(t.replica) + plan.chunk_bytes * t.task;
-    plan.conv.of(t.task).run_backward_weight(reinterpret_cast<const float*>(source), dy.at<float>(t.replica) + range.begin * g.p * g.q * g.k,
-                                             reinterpret_cast<float*>(out), reinterpret_cast<float*>(out + plan.conv.filter_bytes()),
-                                             t.scratch + plan.conv_scratch_at);
+    plan.conv.of(t.task).run_backward_weight(
+        reinterpret_cast<const float*>(source), dy.at<float>(t.replica) + range.begin * g.p * g.q * g.k,
+        reinterpret_cast<float*>(out), reinterpret_cast<float*>(out + plan.conv.filter_bytes()),
+        t.scratch + plan.conv_scratch_at);
   });
   recorder.launch("sum", 1, [=](const TaskContext& t) {
     std::byte* base = work.at<std::byte>(t.replica);
@@ -100,7 +105,8 @@ void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node
       for (int c = 0; c < plan.conv.chunks(); ++c) {
         if (plan.conv.variant_of(c) != v) continue;
         auto* packed = reinterpret_cast<float*>(base + plan.chunk_bytes * c);
-        add_to(db.at<float>(t.replica), reinterpret_cast<const float*>(base + plan.chunk_bytes * c + plan.conv.filter_bytes()), plan.g.k);
+        add_to(db.at<float>(t.replica),
+               reinterpret_cast<const float*>(base + plan.chunk_bytes * c + plan.conv.filter_bytes()), plan.g.k);
         if (first == nullptr) {
           first = packed;
         } else {

@@ -35,8 +35,12 @@ class ChunkedConv {
   int variants() const { return large_ ? 2 : (small_ ? 1 : 0); }
   const ConvPrimitive& variant(int i) const { return i == 0 ? *small_ : *large_; }
   int variant_of(int chunk) const { return range(chunk).size() == small_size_ ? 0 : 1; }
-  Bytes filter_bytes() const { return std::max(small_ ? small_->filter_bytes() : 0, large_ ? large_->filter_bytes() : 0); }
-  Bytes scratch_bytes() const { return std::max(small_ ? small_->scratch_bytes() : 0, large_ ? large_->scratch_bytes() : 0); }
+  Bytes filter_bytes() const {
+    return std::max(small_ ? small_->filter_bytes() : 0, large_ ? large_->filter_bytes() : 0);
+  }
+  Bytes scratch_bytes() const {
+    return std::max(small_ ? small_->scratch_bytes() : 0, large_ ? large_->scratch_bytes() : 0);
+  }
   Index largest() const { return chunks_ == 0 ? 0 : (n_ + chunks_ - 1) / chunks_; }
 
  private:

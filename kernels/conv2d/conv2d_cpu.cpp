@@ -38,7 +38,7 @@ struct ForwardPlan {
   ConvGeometry g;
   ChunkedConv conv;
   bool codes, int8;
-  Bytes filter_at, scale_at;  // in the workspace
+  Bytes filter_at, scale_at;                             // in the workspace
   Bytes source_at, result_at, conv_scratch_at, scratch;  // in the scratch memory
 
   ForwardPlan(const Conv2dAttrs& attrs, const ValueSpec& x, const Shape& w)
@@ -80,7 +80,8 @@ void record_filter(Recorder& recorder, const BoundNode& node, const ForwardPlan&
       for (Index k = 0; k < g.k; ++k) scale[k] = *sx.at<float>(t.replica) * sw.at<float>(t.replica)[steps == 1 ? 0 : k];
     }
     for (int v = 0; v < plan.conv.variants(); ++v) {
-      plan.conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + plan.filter_at + plan.conv.filter_bytes() * v);
+      plan.conv.variant(v).pack_filter(krsc,
+                                       work.at<std::byte>(t.replica) + plan.filter_at + plan.conv.filter_bytes() * v);
     }
   });
 }
@@ -125,7 +126,8 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
   const ForwardPlan plan(attrs, spec_of(node.in[0]), node.in[1].shape);
   const Tensor x = node.in[0], bias = node.in[2], work = node.workspace, y = node.out[0];
   const bool fused = attrs.quantize.has_value();
-  const Tensor parameter = fused ? node.in[5] : Tensor{}, codes = fused ? node.out[1] : Tensor{}, step_out = fused ? node.out[2] : Tensor{};
+  const Tensor parameter = fused ? node.in[5] : Tensor{}, codes = fused ? node.out[1] : Tensor{},
+               step_out = fused ? node.out[2] : Tensor{};
   const StepParams* params = recorder.params();
   ReplicaStatus* status = recorder.status();
   const int index = recorder.node_index();
@@ -134,7 +136,8 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
   recorder.launch("", plan.conv.chunks(), [=](const TaskContext& t) {
     const ConvGeometry& g = plan.g;
     const auto range = plan.conv.range(t.task);
-    const Index in_floats = g.h * g.w * g.c, pixels = range.size() * g.p * g.q, out_begin = range.begin * g.p * g.q * g.k;
+    const Index in_floats = g.h * g.w * g.c, pixels = range.size() * g.p * g.q,
+                out_begin = range.begin * g.p * g.q * g.k;
     const std::byte* source = x.at<std::byte>(t.replica) + range.begin * in_floats * size_of(x.dtype);
     if (plan.codes && !plan.int8) {
       auto* expanded = reinterpret_cast<float*>(t.scratch + plan.source_at);
@@ -144,13 +147,15 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
     float* out = y.data != nullptr ? y.at<float>(t.replica) + out_begin : nullptr;
     void* acc = out != nullptr && !plan.int8 ? static_cast<void*>(out) : t.scratch + plan.result_at;
     const std::byte* w = work.at<std::byte>(t.replica);
-    plan.conv.of(t.task).run_forward(source, w + plan.filter_at + plan.conv.filter_bytes() * plan.conv.variant_of(t.task), acc,
+    plan.conv.of(t.task).run_forward(source,
+                                     w + plan.filter_at + plan.conv.filter_bytes() * plan.conv.variant_of(t.task), acc,
                                      t.scratch + plan.conv_scratch_at);
     const float step = fused ? step_value(*parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
     if (fused && t.task == 0) *step_out.at<float>(t.replica) = step;
-    const Epilogue tail{plan, plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr, bias.at<float>(t.replica),
-                        fused ? &*attrs.quantize : nullptr, step};
-    const bool bad = tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
+    const Epilogue tail{plan, plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
+                        bias.at<float>(t.replica), fused ? &*attrs.quantize : nullptr, step};
+    const bool bad =
+        tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
     if (bad) note_fault(status[t.replica], params[t.replica].step, index);
   });
 }

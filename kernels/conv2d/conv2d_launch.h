@@ -9,7 +9,8 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node);
 void record_conv2d_backward_data_cpu(Recorder& recorder, const BoundNode& node);
 void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node);
 
-// Bytes per replica on the CPU: filters in oneDNN's layout, weight gradients per chunk. The CUDA plug-in brings its own.
+// Bytes per replica on the CPU: filters in oneDNN's layout, weight gradients per chunk. The CUDA plug-in brings its
+// own.
 Bytes conv2d_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind device);
 Bytes conv2d_backward_data_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind device);
 Bytes conv2d_backward_weight_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind device);

@@ -58,23 +58,38 @@ constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 #if DNNL_VERSION_MAJOR >= 3
 dnnl::convolution_forward::primitive_desc forward_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {cpu_engine(), dnnl::prop_kind::forward_training, kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding, attr};
+  return {cpu_engine(), dnnl::prop_kind::forward_training,
+          kDirect,      d.source,
+          d.filter,     d.destination,
+          d.strides,    d.padding,
+          d.padding,    attr};
 }
 dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {cpu_engine(), kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding, forward_desc(d, {}), attr};
+  return {cpu_engine(),        kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding,
+          forward_desc(d, {}), attr};
 }
 dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {cpu_engine(), kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding, forward_desc(d, {}), attr};
+  return {cpu_engine(),        kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding,
+          forward_desc(d, {}), attr};
 }
 #else
 dnnl::convolution_forward::primitive_desc forward_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {{dnnl::prop_kind::forward_training, kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding}, attr, cpu_engine()};
+  return {
+      {dnnl::prop_kind::forward_training, kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding},
+      attr,
+      cpu_engine()};
 }
 dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {{kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding}, attr, cpu_engine(), forward_desc(d, {})};
+  return {{kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding},
+          attr,
+          cpu_engine(),
+          forward_desc(d, {})};
 }
 dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {{kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding}, attr, cpu_engine(), forward_desc(d, {})};
+  return {{kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding},
+          attr,
+          cpu_engine(),
+          forward_desc(d, {})};
 }
 #endif
 
@@ -120,7 +135,8 @@ class OneDnnConv final : public ConvPrimitive {
              {DNNL_ARG_DIFF_SRC, wrap(descriptors_.source, dx)},
              {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}});
   }
-  void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db, std::byte* scratch) const override {
+  void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db,
+                           std::byte* scratch) const override {
     execute({{DNNL_ARG_SRC, wrap(descriptors_.source, x)},
              {DNNL_ARG_DIFF_DST, wrap(descriptors_.destination, dy)},
              {DNNL_ARG_DIFF_WEIGHTS, wrap(filter_, packed_dw)},
@@ -134,8 +150,11 @@ class OneDnnConv final : public ConvPrimitive {
     scratchpad_ = desc.scratchpad_desc();
     primitive_ = dnnl::primitive(desc);
   }
-  void execute(const std::unordered_map<int, memory>& arguments) const { primitive_.execute(thread_stream(), arguments); }
-  static void reorder(const dnnl::primitive& primitive, const memory::desc& from, const void* in, const memory::desc& to, void* out) {
+  void execute(const std::unordered_map<int, memory>& arguments) const {
+    primitive_.execute(thread_stream(), arguments);
+  }
+  static void reorder(const dnnl::primitive& primitive, const memory::desc& from, const void* in,
+                      const memory::desc& to, void* out) {
     primitive.execute(thread_stream(), {{DNNL_ARG_FROM, wrap(from, in)}, {DNNL_ARG_TO, wrap(to, out)}});
   }
 
@@ -158,7 +177,8 @@ std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeo
     try {
       entry = std::make_shared<const OneDnnConv>(pass, g, source);
     } catch (const dnnl::error& error) {
-      fail("oneDNN cannot make a convolution of {}x{}x{}x{} with {} filters {}x{}: {}", g.n, g.h, g.w, g.c, g.k, g.r, g.s, error.what());
+      fail("oneDNN cannot make a convolution of {}x{}x{}x{} with {} filters {}x{}: {}", g.n, g.h, g.w, g.c, g.k, g.r,
+           g.s, error.what());
     }
   }
   return entry;

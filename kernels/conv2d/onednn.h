@@ -12,8 +12,8 @@ namespace gridstep {
 
 enum class ConvPass { kForward, kForwardInt8, kBackwardData, kBackwardWeight };
 
-// One convolution of fixed geometry (of one chunk of a batch), activations NHWC, filters in the layout the library prefers.
-// f32, but for kForwardInt8: source u8 (or s8), filter s8, destination s32.
+// One convolution of fixed geometry (of one chunk of a batch), activations NHWC, filters in the layout the library
+// prefers. f32, but for kForwardInt8: source u8 (or s8), filter s8, destination s32.
 class ConvPrimitive {
  public:
   virtual ~ConvPrimitive() = default;
@@ -26,14 +26,17 @@ class ConvPrimitive {
   virtual void pack_filter(const void* krsc, void* packed) const = 0;
   virtual void unpack_filter(const void* packed, void* krsc) const = 0;
 
-  // forward: in -> out with filter;  backward data: in = dy, out = dx;  backward weight: in = x, in2 = dy, out = packed dw, bias = db.
+  // forward: in -> out with filter;  backward data: in = dy, out = dx;  backward weight: in = x, in2 = dy, out = packed
+  // dw, bias = db.
   virtual void run_forward(const void* in, const void* packed, void* out, std::byte* scratch) const = 0;
   virtual void run_backward_data(const float* dy, const float* packed, float* dx, std::byte* scratch) const = 0;
-  virtual void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db, std::byte* scratch) const = 0;
+  virtual void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db,
+                                   std::byte* scratch) const = 0;
 };
 
 // Made once per (pass, geometry) and kept for the life of the process.
-std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeometry& geometry, DType source = DType::kF32);
+std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeometry& geometry,
+                                                    DType source = DType::kF32);
 
 std::string convolution_library();  // "oneDNN 2.6.3"
 

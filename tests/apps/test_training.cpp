@@ -1,5 +1,5 @@
-// Promise 4, end to end: the same bits run to run, for any number of threads, stopped and resumed, alone or in a population, fused or
-// not, tiled or whole. Compared are whole checkpoint files, byte for byte.
+// Promise 4, end to end: the same bits run to run, for any number of threads, stopped and resumed, alone or in a
+// population, fused or not, tiled or whole. Compared are whole checkpoint files, byte for byte.
 #include <nlohmann/json.hpp>
 
 #include "apps/gridstep/sr_evaluator.h"
@@ -143,7 +143,8 @@ TEST_CASE("a float warm-up, calibration and training resume to the same bits") {
   o.resume = true;
   train(folder.path(), cells, o);
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    // The checkpoint names the configuration, which the shorter run did not change for this file: it was written by the longer one.
+    // The checkpoint names the configuration, which the shorter run did not change for this file: it was written by the
+    // longer one.
     CHECK((last_checkpoint(folder.path(), cells[i]) == uninterrupted[i]));
   }
 }
@@ -171,7 +172,8 @@ TEST_CASE("tiled evaluation equals whole evaluation bit for bit") {
 TEST_CASE("codes and float arithmetic train to nearly the same loss") {
   const TemporaryFolder a, b;
   const Options codes, plain{.arithmetic = "float"};
-  const auto with_codes = train(a.path(), cells_of(codes, a.path()), codes), with_floats = train(b.path(), cells_of(plain, b.path()), plain);
+  const auto with_codes = train(a.path(), cells_of(codes, a.path()), codes),
+             with_floats = train(b.path(), cells_of(plain, b.path()), plain);
   for (std::size_t i = 0; i < with_codes.size(); ++i) {
     CHECK(with_codes[i].metrics.at("loss") == Approx(with_floats[i].metrics.at("loss")).epsilon(0.02));
   }
