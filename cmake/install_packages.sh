@@ -37,7 +37,6 @@ gs_install() {
   local -a missing as_root=()
   mapfile -t missing < <(gs_missing_packages "$@")
   if ((${#missing[@]} == 0)); then return; fi
-  echo "packages: installing with apt: ${missing[*]}"
   if ((EUID != 0)); then
     if ! command -v sudo >/dev/null; then gs_no_install "installing packages needs root, and there is no sudo" "${missing[@]}"; fi
     # A password can be asked for on a terminal only.
@@ -47,6 +46,7 @@ gs_install() {
       gs_no_install "installing packages needs root, and sudo refuses" "${missing[@]}"
     fi
   fi
+  echo "packages: installing with apt: ${missing[*]}"
   local -a apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y
     -o DPkg::Lock::Timeout=200 -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
   mkdir -p -- "$(dirname -- "$log")"

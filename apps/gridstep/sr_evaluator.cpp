@@ -84,8 +84,6 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
     : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {}
 
-SrEvaluator::~SrEvaluator() = default;
-
 // Programs are bound to a store's memory and to a phase.
 void SrEvaluator::forget_programs(const ParameterStore& store, bool quantized) {
   if (store_ != &store) metrics_.clear();
@@ -95,25 +93,12 @@ void SrEvaluator::forget_programs(const ParameterStore& store, bool quantized) {
 }
 
 Program& SrEvaluator::inference(ParameterStore& store, Size size, bool quantized) {
-  auto& program = inference_[size];
-  if (!program) {
-    // One size at a time keeps the memory bounded: the arena of another size is given back first.
-    Bytes used = 0;
-    for (const auto& [other, p] : inference_) used += p ? p->arena_bytes() : 0;
-    Graph graph = sr_inference_graph(task_, size.h, size.w, quantized);
-    const Bytes need = plan_program(graph, store.device().kind()).per_replica * store.replicas();
-    if (used + need > memory_) {
-      std::erase_if(inference_, [&](const auto& entry) { return entry.first != size; });
-    }
-    inference_[size] = std::make_unique<Program>(std::move(graph), store);
-  }
-  return *inference_[size];
+  return inference_.get(size, store, memory_, [&] { return sr_inference_graph(task_, size.h, size.w, quantized); });
 }
 
 Program& SrEvaluator::metrics(ParameterStore& store, Size size, bool with_ssim) {
-  auto& program = metrics_[{size, with_ssim}];
-  if (!program) program = std::make_unique<Program>(sr_metrics_graph(task_, size.h, size.w, with_ssim), store);
-  return *program;
+  return metrics_.get({size, with_ssim}, store, memory_,
+                      [&] { return sr_metrics_graph(task_, size.h, size.w, with_ssim); });
 }
 
 int SrEvaluator::tile_side(ParameterStore& store, const ImageView& lr, bool quantized) {

@@ -18,12 +18,34 @@ struct SrMetrics {
   double psnr_y = 0.0, psnr_rgb = 0.0, ssim_y = 0.0, ssim_rgb = 0.0, loss = 0.0;
 };
 
+// Programs by what they are for, within a memory budget: making room for one drops all others.
+template <class Key>
+class ProgramCache {
+ public:
+  template <class MakeGraph>
+  Program& get(const Key& key, ParameterStore& store, Bytes budget, MakeGraph&& make_graph) {
+    const auto found = programs_.find(key);
+    if (found != programs_.end()) return *found->second;
+    Graph graph = make_graph();
+    const Bytes need = plan_program(graph, store.device().kind()).per_replica * store.replicas();
+    if (used_ + need > budget) clear();
+    used_ += need;
+    return *(programs_[key] = std::make_unique<Program>(std::move(graph), store));
+  }
+  void clear() {
+    programs_.clear();
+    used_ = 0;
+  }
+
+ private:
+  std::map<Key, std::unique_ptr<Program>> programs_;
+  Bytes used_ = 0;
+};
+
 class SrEvaluator {
  public:
   // `tile`: LR pixels per side, 0: whole images as long as they fit `memory` bytes.
   SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory);
-  ~SrEvaluator();
-
   // Per replica. The replicas' status is left as it was.
   std::vector<SrMetrics> evaluate(ParameterStore& store, bool quantized, bool with_ssim);
 
@@ -50,8 +72,8 @@ class SrEvaluator {
   Bytes memory_;
   const ParameterStore* store_ = nullptr;  // that the programs below are bound to
   bool quantized_ = false;
-  std::map<Size, std::unique_ptr<Program>> inference_;
-  std::map<std::pair<Size, bool>, std::unique_ptr<Program>> metrics_;
+  ProgramCache<Size> inference_;
+  ProgramCache<std::pair<Size, bool>> metrics_;
 };
 
 }  // namespace gridstep

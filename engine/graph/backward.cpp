@@ -67,6 +67,13 @@ void differentiate(Graph& graph, ValueId loss, const OpDef& add) {
     if (!builder.needs_[v] || graph.values()[v].storage != Storage::kParameter) continue;
     const ValueId g = builder.gradients_[v];
     if (g == kNoValue) fail("parameter '{}' receives no gradient and would never learn", graph.values()[v].name);
+    // Each gradient needs its own place in the store; ops that pass one on unchanged (add) can lead two parameters to
+    // it.
+    if (graph.value(g).storage == Storage::kGradient) {
+      fail("parameters '{}' and '{}' receive the same gradient tensor '{}'",
+           graph.parameters()[static_cast<std::size_t>(graph.value(g).parameter)].name, graph.values()[v].name,
+           graph.value(g).name);
+    }
     graph.value(g).storage = Storage::kGradient;
     graph.value(g).parameter = graph.values()[v].parameter;
   }

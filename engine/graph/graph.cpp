@@ -47,7 +47,8 @@ std::vector<ValueId> Graph::add_node(std::string name, const OpDef& op, std::any
 }
 
 void Graph::mark_output(ValueId id) {
-  GS_CHECK(value(id).storage == Storage::kActivation, "value '{}' cannot become an output", value(id).name);
+  GS_CHECK(value(id).storage == Storage::kActivation && value(id).producer >= 0, "value '{}' cannot become an output",
+           value(id).name);
   value(id).storage = Storage::kOutput;
 }
 

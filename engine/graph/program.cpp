@@ -116,36 +116,41 @@ void Program::run() {
 
 void Program::run_debug() {
   Device& device = store_.device();
-  for (std::size_t v = 0; v < plan_.values.size(); ++v) {
-    const PlannedBlock& b = plan_.values[v];
-    if (b.size == 0 || graph_.values()[v].storage == Storage::kInput) continue;
-    for (int r = 0; r < store_.replicas(); ++r) device.fill(arena_.data() + plan_.peak * r + b.offset, kPoison, b.size);
-  }
-  const auto for_each_guard = [&](const PlannedBlock& b, auto&& f) {
-    if (b.size == 0) return;
-    f(b.offset - kGuardBytes);
-    f(b.offset + b.size);
-  };
   for (std::size_t i = 0; i < launches_.size(); ++i) {
     const int node = launches_[i].node;
     const bool first = i == 0 || launches_[i - 1].node != node;
     const bool last = i + 1 == launches_.size() || launches_[i + 1].node != node;
-    // Guards lie in memory that other values may use at other times, so they are set anew around each node.
-    const auto set = [&](Bytes at) {
-      for (int r = 0; r < store_.replicas(); ++r)
-        device.fill(arena_.data() + plan_.peak * r + at, kGuardByte, kGuardBytes);
-    };
-    if (first && node >= 0) {
-      for (const ValueId id : graph_.node(node).outputs)
-        for_each_guard(plan_.values[static_cast<std::size_t>(id)], set);
-      for_each_guard(plan_.workspaces[static_cast<std::size_t>(node)], set);
-    }
+    if (first && node >= 0) prepare_node(node);
     device.run({launches_[i]}, store_.replicas(), scratch_bytes_);
     device.synchronize();
     if (!last || node < 0) continue;
     check_guards(node);
     check_node(node);
   }
+}
+
+// Outputs and workspace lie in memory that other values use at other times: their poison and guards are set anew around
+// each node, so that old content cannot pass as this node's result.
+void Program::prepare_node(NodeId node) const {
+  Device& device = store_.device();
+  const auto guard = [&](const PlannedBlock& b) {
+    if (b.size == 0) return;
+    for (int r = 0; r < store_.replicas(); ++r) {
+      std::byte* block = arena_.data() + plan_.peak * r + b.offset;
+      device.fill(block - kGuardBytes, kGuardByte, kGuardBytes);
+      device.fill(block, kPoison, b.size);
+      device.fill(block + b.size, kGuardByte, kGuardBytes);
+    }
+  };
+  for (const ValueId id : graph_.node(node).outputs) {
+    guard(plan_.values[static_cast<std::size_t>(id)]);
+    const Tensor t = bind(id);
+    if (graph_.value(id).storage != Storage::kGradient) continue;
+    for (int r = 0; r < store_.replicas(); ++r) {
+      device.fill(t.at<std::byte>(r), kPoison, t.elements() * size_of(t.dtype));
+    }
+  }
+  guard(plan_.workspaces[static_cast<std::size_t>(node)]);
 }
 
 void Program::check_guards(NodeId node) const {

@@ -17,8 +17,8 @@
 namespace gridstep {
 
 struct ProgramOptions {
-  // NaN check of every output after each node, arena poisoned with NaN before each run, guard bytes between buffers
-  // checked.
+  // Before each node its outputs and workspace are poisoned with NaN; after it, its outputs are checked for NaN and
+  // infinity, and the guard bytes around outputs and workspace for writes outside.
   bool debug = false;
   // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer).
   std::function<void(Recorder&)> epilogue;
@@ -51,6 +51,7 @@ class Program {
   Tensor bind(ValueId id) const;
   Tensor bind_parameter(const GraphValue& value) const;
   void run_debug();
+  void prepare_node(NodeId node) const;
   void check_node(NodeId node) const;
   void check_guards(NodeId node) const;
 

@@ -43,6 +43,7 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
       std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return type == t.name; });
   if (known == std::end(kTypes)) fail<DataError>("its type {} is not supported", type);
   view.dtype = known->type;
+  if (!entry.at("shape").is_array()) throw DataError("its shape is not a list of whole numbers");
   for (const Json& d : entry.at("shape")) {
     if (!d.is_number_unsigned()) throw DataError("its shape is not a list of whole numbers");
     view.shape.push_back(d.get<Index>());
@@ -86,6 +87,8 @@ void write_safetensors(const fs::path& path, const std::vector<ArrayView>& array
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
   for (const ArrayView& a : arrays) {
+    GS_CHECK(!header.contains(a.name) && a.name != "__metadata__", "{}: '{}' cannot name a second array", path.string(),
+             a.name);
     header[a.name] = {
         {"dtype", type_name(a.dtype)}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
     offset += a.data.size();

@@ -15,15 +15,17 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   const Shape &x = in[kX].shape, &w = in[kW].shape;
   GS_CHECK(x.rank() == 4 && w.rank() == 4, "wants x (N, H, W, C) and w (K, R, S, C)");
   GS_CHECK(x[3] == w[3], "x has {} channels, the filter {}", x[3], w[3]);
-  GS_CHECK(in[kBias].shape == Shape({w[0]}), "wants a bias of {} values", w[0]);
+  GS_CHECK(in[kBias] == ValueSpec({w[0]}, DType::kF32), "wants a bias of {} f32 values", w[0]);
+  GS_CHECK(attrs.stride >= 1 && attrs.pad >= 0, "wants a stride of at least 1 and no negative padding, not {} and {}",
+           attrs.stride, attrs.pad);
   const ConvGeometry g = conv_geometry(x, w, attrs.stride, attrs.pad);
-  GS_CHECK(g.p >= 1 && g.q >= 1, "the {}x{} filter does not fit the {}x{} input with padding {}", g.r, g.s, g.h, g.w,
-           g.pad);
+  GS_CHECK(g.h + 2 * g.pad >= g.r && g.w + 2 * g.pad >= g.s,
+           "the {}x{} filter does not fit the {}x{} input with padding {}", g.r, g.s, g.h, g.w, g.pad);
   if (is_code(in[kX].dtype)) {
     GS_CHECK(in[kW].dtype == DType::kS8, "codes of x want s8 codes of w");
-    GS_CHECK(
-        in[kXStep].shape.elements() == 1 && (in[kWStep].shape.elements() == 1 || in[kWStep].shape.elements() == g.k),
-        "wants one step for x, and one or {} for w", g.k);
+    const auto steps = [&](Input i) { return in[i].shape.rank() == 1 ? in[i].shape[0] : 0; };  // absent: rank 0
+    GS_CHECK(steps(kXStep) == 1 && (steps(kWStep) == 1 || steps(kWStep) == g.k),
+             "wants one step for x, and one or {} for w", g.k);
   } else {
     GS_CHECK(in[kX].dtype == DType::kF32 && in[kW].dtype == DType::kF32, "x and w must both be f32 or both codes");
   }

@@ -13,8 +13,8 @@ void check_inputs(const QuantizeAttrs& attrs, std::span<const ValueSpec> in) {
   GS_CHECK(in[0].dtype == DType::kF32, "wants f32 values, not {}", in[0].text());
   GS_CHECK(x.rank() >= 1, "wants at least one axis");
   const Index steps = attrs.per_channel ? x[0] : 1;
-  GS_CHECK(in[1].shape.elements() == steps && in[2].shape.elements() == steps,
-           "wants {} step parameters and calibrated steps", steps);
+  const ValueSpec wanted{{steps}, DType::kF32};
+  GS_CHECK(in[1] == wanted && in[2] == wanted, "wants step parameters and calibrated steps {}", wanted.text());
   GS_CHECK(attrs.range.p >= 1 && attrs.range.n < attrs.range.p && attrs.range.n <= 0,
            "codes [{}, {}] are not a usable range", attrs.range.n, attrs.range.p);
   GS_CHECK(attrs.range.n >= 0 ? attrs.range.p <= 255 : attrs.range.n >= -128 && attrs.range.p <= 127,

@@ -64,8 +64,8 @@ double backward_span(const float* x, const float* g, Index n, float s, float lo,
   return total;
 }
 
-float step_factor(const QuantizeAttrs& attrs, float s, float s0) {
-  return attrs.form == StepForm::kLog ? attrs.gradient_scale * (s / (s0 * s0)) : attrs.gradient_scale;
+double parameter_gradient(const QuantizeAttrs& attrs, double sum, float s, float s0) {
+  return sum * static_cast<double>(step_factor(attrs.form, attrs.gradient_scale, s, s0));
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ void record_quantize_backward_cpu(Recorder& recorder, const BoundNode& node) {
         const float s = step_value(p[k], attrs.form);
         const double sum = span(t, k * size, size, s);
         dparameter.at<float>(t.replica)[k] =
-            static_cast<float>(sum * static_cast<double>(step_factor(attrs, s, s0.at<float>(t.replica)[k])));
+            static_cast<float>(parameter_gradient(attrs, sum, s, s0.at<float>(t.replica)[k]));
       }
     });
   });
@@ -153,8 +153,7 @@ void record_quantize_backward_cpu(Recorder& recorder, const BoundNode& node) {
     double sum = 0.0;
     for (int i = 0; i < tasks; ++i) sum += partials.at<double>(t.replica)[i];
     const float s = step_value(*parameter.at<float>(t.replica), attrs.form);
-    *dparameter.at<float>(t.replica) =
-        static_cast<float>(sum * static_cast<double>(step_factor(attrs, s, *s0.at<float>(t.replica))));
+    *dparameter.at<float>(t.replica) = static_cast<float>(parameter_gradient(attrs, sum, s, *s0.at<float>(t.replica)));
   });
 }
 

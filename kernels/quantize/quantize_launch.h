@@ -8,6 +8,8 @@ namespace gridstep {
 
 void record_quantize_cpu(Recorder& recorder, const BoundNode& node);
 void record_quantize_backward_cpu(Recorder& recorder, const BoundNode& node);
+void record_quantize_cuda(Recorder& recorder, const BoundNode& node);
+void record_quantize_backward_cuda(Recorder& recorder, const BoundNode& node);
 
 // Partial sums of the step's gradient that the first backward launch leaves for the second. Depends on the shape only.
 //   cpu: one per task; none per channel, where a task owns whole channels.   cuda: one per block of kQuantizeCudaBlock

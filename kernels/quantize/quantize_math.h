@@ -28,6 +28,11 @@ GS_HD float step_value(float parameter, StepForm form) {
   return form == StepForm::kLog ? strict::exp(parameter) : parameter;
 }
 
+// What the sum of G * r is multiplied by to give the gradient of the parameter.
+GS_HD float step_factor(StepForm form, float gradient_scale, float s, float s0) {
+  return form == StepForm::kLog ? gradient_scale * (s / (s0 * s0)) : gradient_scale;
+}
+
 template <FusedActivation A>
 GS_HD float activate(float v) {
   if constexpr (A == FusedActivation::kRelu) return v < 0.0f ? 0.0f : v;  // NaN stays NaN

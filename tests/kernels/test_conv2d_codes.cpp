@@ -1,15 +1,16 @@
 // conv2d on integer codes: exact sums, the strict epilogue bit for bit, gradients, fused quantizers, the exactness
 // count.
-#include <cstdlib>
+#include <cstdio>
+#include <filesystem>
 
 #include "engine/base/error.h"
 #include "engine/passes/fuse.h"
 #include "kernels/conv2d/onednn.h"
 #include "kernels/relu/relu.h"
 #include "kernels/tanh/tanh.h"
-#include "tests/engine/graph/program_bench.h"
 #include "tests/kernels/conv2d_bench.h"
 #include "tests/support/compare.h"
+#include "tests/support/program_bench.h"
 
 using namespace gridstep;
 using namespace gridstep::test;
@@ -281,7 +282,7 @@ TEST_CASE("int8 convolution of 7-bit weights is exact", "[.int8]") {
 
 TEST_CASE("the forced int8 convolution is exact on any CPU", "[kernels]") {
   const std::string command =
-      "GRIDSTEP_INT8_CONV=1 '" + fs::read_symlink("/proc/self/exe").string() + "' '[.int8]' 2>&1";
+      "GRIDSTEP_INT8_CONV=1 '" + std::filesystem::read_symlink("/proc/self/exe").string() + "' '[.int8]' 2>&1";
   FILE* pipe = ::popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   std::string output;

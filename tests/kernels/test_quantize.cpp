@@ -302,6 +302,7 @@ TEST_CASE("quantize refuses what does not fit", "[kernels]") {
   CHECK_NOTHROW(build({2, 3}, {1}, {}));
   CHECK_THROWS_AS(build({2, 3}, {1}, {}, DType::kU8), ConfigError);
   CHECK_THROWS_AS(build({2, 3}, {2}, {}), ConfigError);
+  CHECK_THROWS_AS(build({2, 3}, {}, {}), ConfigError);  // rank 0, as an absent input has
   CHECK_THROWS_AS(build({2, 3}, {3}, {.range = {-8, 7}, .per_channel = true}), ConfigError);
   for (const CodeRange range : {CodeRange{0, 0}, {0, 256}, {-1, 0}, {-129, 127}, {-128, 128}, {1, 3}, {3, 1}}) {
     INFO(range.n << " " << range.p);

@@ -7,12 +7,14 @@
 #include "engine/device/cuda/cuda_device.h"
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
+#include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/patch_batch/patch_batch.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/pixels_from_float/pixels_from_float.h"
 #include "kernels/pixels_to_float/pixels_to_float.h"
 #include "kernels/psnr/psnr.h"
+#include "kernels/quantize/quantize_launch.h"
 #include "kernels/relu/relu.h"
 #include "kernels/ssim/ssim.h"
 #include "kernels/tanh/tanh.h"
@@ -28,6 +30,9 @@ namespace {
 void register_launchers(PluginRegistry& registry) {
   registry.launchers = {
       {"add", record_add_cuda},
+      {"conv2d", record_conv2d_cuda},
+      {"conv2d_backward_data", record_conv2d_backward_data_cuda},
+      {"conv2d_backward_weight", record_conv2d_backward_weight_cuda},
       {"image_loss", record_image_loss_cuda},
       {"image_loss_backward", record_image_loss_backward_cuda},
       {"patch_batch", record_patch_batch_cuda},
@@ -36,11 +41,18 @@ void register_launchers(PluginRegistry& registry) {
       {"pixels_from_float", record_pixels_from_float_cuda},
       {"pixels_to_float", record_pixels_to_float_cuda},
       {"psnr", record_psnr_cuda},
+      {"quantize", record_quantize_cuda},
+      {"quantize_backward", record_quantize_backward_cuda},
       {"relu", record_relu_cuda},
       {"relu_backward", record_relu_backward_cuda},
       {"ssim", record_ssim_cuda},
       {"tanh", record_tanh_cuda},
       {"tanh_backward", record_tanh_backward_cuda},
+  };
+  registry.workspaces = {
+      {"conv2d", conv2d_cuda_workspace},
+      {"conv2d_backward_data", conv2d_backward_data_cuda_workspace},
+      {"conv2d_backward_weight", conv2d_backward_weight_cuda_workspace},
   };
   registry.record_optimizer = record_optimizer_cuda;
 }

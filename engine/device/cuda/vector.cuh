@@ -40,6 +40,30 @@ __device__ __forceinline__ void store4(T* p, Index pack, const Pack4<T>& values)
   reinterpret_cast<Pack4<T>*>(p)[pack] = values;
 }
 
+// Elements first .. first + 3 of n, zero beyond the end: in one access where `packs` says that p + first is aligned.
+template <class T>
+__device__ __forceinline__ Pack4<std::remove_const_t<T>> load_up_to4(const T* p, Index first, Index n, bool packs) {
+  if (packs && first + 4 <= n) return load4(p + first, 0);
+  Pack4<std::remove_const_t<T>> values{};
+#pragma unroll
+  for (int l = 0; l < 4; ++l) {
+    if (first + l < n) values.v[l] = p[first + l];
+  }
+  return values;
+}
+
+template <class T>
+__device__ __forceinline__ void store_up_to4(T* p, Index first, Index n, bool packs, const Pack4<T>& values) {
+  if (packs && first + 4 <= n) {
+    store4(p + first, 0, values);
+    return;
+  }
+#pragma unroll
+  for (int l = 0; l < 4; ++l) {
+    if (first + l < n) p[first + l] = values.v[l];
+  }
+}
+
 // Whether every replica's block may be read and written in packs: gradients of parameters begin anywhere in their
 // store.
 template <class T>

@@ -1,0 +1,178 @@
+#include "engine/base/error.h"
+#include "engine/device/cuda/cuda_libraries.h"
+#include "kernels/conv2d/conv2d_cuda.h"
+#include "kernels/conv2d/plan_cudnn.h"
+
+namespace gridstep {
+namespace {
+
+bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
+
+int largest_code(DType type) { return type == DType::kU8 ? 255 : 128; }
+
+// Pieces of a node's workspace. One walk gives the size, and the same walk with the memory gives the tensors.
+class Pieces {
+ public:
+  explicit Pieces(Tensor memory = {}) : memory_(memory) {}
+
+  Tensor take(const Shape& shape, DType type = DType::kF32) {
+    const Bytes offset = size_;
+    size_ += align_up(shape.elements() * size_of(type));
+    if (memory_.data == nullptr) return {};
+    GS_CHECK(size_ <= memory_.elements(), "the workspace was planned for another GPU");
+    return {memory_.data + offset, shape, type, memory_.replica_stride};
+  }
+  Bytes size() const { return size_; }
+
+ private:
+  Tensor memory_;
+  Bytes size_ = 0;
+};
+
+struct ForwardPieces {
+  Tensor x, w, sums, library;
+
+  ForwardPieces(Pieces& pieces, const CudnnPlan& plan, const ConvGeometry& g, bool codes, bool quantized) {
+    if (codes) {
+      x = pieces.take({g.n, g.h, g.w, g.c});
+      w = pieces.take({g.k, g.r, g.s, g.c});
+    }
+    if (quantized) sums = pieces.take({g.n, g.p, g.q, g.k});  // y itself may not be stored
+    library = pieces.take({plan.workspace_bytes()}, DType::kU8);
+  }
+};
+
+struct DataPieces {
+  Tensor w, library;
+
+  DataPieces(Pieces& pieces, const CudnnPlan& plan, const Shape& filter, bool codes) {
+    if (codes) w = pieces.take(filter);
+    library = pieces.take({plan.workspace_bytes()}, DType::kU8);
+  }
+};
+
+struct WeightPieces {
+  Tensor x, partial, library;
+
+  WeightPieces(Pieces& pieces, const CudnnPlan& plan, const Shape& image, const Shape& dy, bool codes) {
+    if (codes) x = pieces.take(image);
+    partial = pieces.take({conv_bias_blocks(dy), dy[3]}, DType::kF64);
+    library = pieces.take({plan.workspace_bytes()}, DType::kU8);
+  }
+};
+
+std::shared_ptr<const CudnnPlan> forward_plan(const ConvGeometry& g, bool codes) {
+  return cudnn_plan(CudnnPass::kForward, codes ? CudnnPrecision::kCodes : CudnnPrecision::kFloat, g);
+}
+
+ConvGeometry data_geometry(const Conv2dAttrs& attrs, const Shape& dy, const Shape& w) {
+  return conv_geometry({dy[0], attrs.input_height, attrs.input_width, w[3]}, w, attrs.stride, attrs.pad);
+}
+
+// cuDNN knows no replica axis: one call for each.
+void record_library(Recorder& recorder, std::shared_ptr<const CudnnPlan> plan, const Tensor& a, const Tensor& b,
+                    const Tensor& out, const Tensor& workspace) {
+  const cudnnHandle_t handle = cudnn_handle(recorder.device());
+  recorder.launch("", 1, [=, replicas = recorder.replicas()](const TaskContext&) {
+    for (int r = 0; r < replicas; ++r) {
+      plan->run(handle, a.at<float>(r), b.at<float>(r), out.at<float>(r), workspace.at<std::byte>(r));
+    }
+  });
+}
+
+}  // namespace
+
+Bytes conv2d_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  const ConvGeometry g = conv_geometry(in[0].shape, in[1].shape, attrs.stride, attrs.pad);
+  const bool codes = is_code(in[0].dtype);
+  Pieces pieces;
+  ForwardPieces(pieces, *forward_plan(g, codes), g, codes, attrs.quantize.has_value());
+  return pieces.size();
+}
+
+void record_conv2d_cuda(Recorder& recorder, const BoundNode& node) {
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  const Tensor x = node.in[0], w = node.in[1], y = node.out[0];
+  const ConvGeometry g = conv_geometry(x.shape, w.shape, attrs.stride, attrs.pad);
+  const bool codes = is_code(x.dtype);
+  const auto plan = forward_plan(g, codes);
+  Pieces pieces(node.workspace);
+  const ForwardPieces work(pieces, *plan, g, codes, attrs.quantize.has_value());
+  if (codes) {
+    record_conv_operands(
+        recorder,
+        {.x = x, .x_floats = work.x, .w = w, .w_floats = work.w, .w_step = {}, .largest_code = largest_code(x.dtype)});
+  }
+  const Tensor sums = y.data != nullptr ? y : work.sums;
+  record_library(recorder, plan, codes ? work.x : x, codes ? work.w : w, sums, work.library);
+  ConvEpilogue epilogue{.sums = sums,
+                        .bias = node.in[2],
+                        .x_step = codes ? node.in[3] : Tensor{},
+                        .w_step = codes ? node.in[4] : Tensor{},
+                        .y = y,
+                        .quantize = attrs.quantize,
+                        .parameter = {},
+                        .codes = {},
+                        .step = {}};
+  if (attrs.quantize) {
+    epilogue.parameter = node.in[5];
+    epilogue.codes = node.out[1];
+    epilogue.step = node.out[2];
+  }
+  record_conv_epilogue(recorder, epilogue);
+}
+
+Bytes conv2d_backward_data_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
+  const ConvGeometry g = data_geometry(node.attrs_as<Conv2dAttrs>(), in[0].shape, in[1].shape);
+  Pieces pieces;
+  DataPieces(pieces, *cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g), in[1].shape,
+             is_code(in[1].dtype));
+  return pieces.size();
+}
+
+void record_conv2d_backward_data_cuda(Recorder& recorder, const BoundNode& node) {
+  const Tensor dy = node.in[0], w = node.in[1], dx = node.out[0];
+  const ConvGeometry g = data_geometry(node.attrs<Conv2dAttrs>(), dy.shape, w.shape);
+  const bool codes = is_code(w.dtype);
+  const auto plan = cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g);
+  Pieces pieces(node.workspace);
+  const DataPieces work(pieces, *plan, w.shape, codes);
+  if (codes) {
+    record_conv_operands(
+        recorder, {.x = {}, .x_floats = {}, .w = w, .w_floats = work.w, .w_step = node.in[2], .largest_code = 0});
+  }
+  record_library(recorder, plan, codes ? work.w : w, dy, dx, work.library);
+}
+
+Bytes conv2d_backward_weight_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  const ConvGeometry g = conv_geometry(in[0].shape, in[2].shape, attrs.stride, attrs.pad);
+  Pieces pieces;
+  WeightPieces(pieces, *cudnn_plan(CudnnPass::kBackwardWeight, CudnnPrecision::kFloat, g), in[0].shape, in[1].shape,
+               is_code(in[0].dtype));
+  return pieces.size();
+}
+
+void record_conv2d_backward_weight_cuda(Recorder& recorder, const BoundNode& node) {
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  const Tensor x = node.in[0], dy = node.in[1], dw = node.out[0], db = node.out[1];
+  const ConvGeometry g = conv_geometry(x.shape, dw.shape, attrs.stride, attrs.pad);
+  const bool codes = is_code(x.dtype);
+  const auto plan = cudnn_plan(CudnnPass::kBackwardWeight, CudnnPrecision::kFloat, g);
+  Pieces pieces(node.workspace);
+  const WeightPieces work(pieces, *plan, x.shape, dy.shape, codes);
+  if (codes) {
+    record_conv_operands(recorder,
+                         {.x = x, .x_floats = work.x, .w = {}, .w_floats = {}, .w_step = {}, .largest_code = 0});
+  }
+  record_conv_bias_sums(recorder, dy, work.partial);
+  record_library(recorder, plan, codes ? work.x : x, dy, dw, work.library);
+  record_conv_weight_finish(recorder, {.partial = work.partial,
+                                       .db = db,
+                                       .dw = dw,
+                                       .x_step = codes ? node.in[3] : Tensor{},
+                                       .blocks = work.partial.shape[0]});
+}
+
+}  // namespace gridstep

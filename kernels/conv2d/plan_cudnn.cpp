@@ -1,0 +1,207 @@
+#include "kernels/conv2d/plan_cudnn.h"
+
+#include <array>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/device/cuda/cuda_error.h"
+#include "engine/device/cuda/cuda_libraries.h"
+
+namespace gridstep {
+namespace {
+
+template <class T, cudnnStatus_t (*create)(T*), cudnnStatus_t (*destroy)(T)>
+class Descriptor {
+ public:
+  Descriptor() { GS_CUDNN(create(&value_)); }
+  ~Descriptor() { (void)destroy(value_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  T get() const { return value_; }
+
+ private:
+  T value_ = nullptr;
+};
+
+using TensorDescriptor = Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
+using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
+using ConvolutionDescriptor =
+    Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
+
+// cuDNN's legacy interface counts in int.
+int narrow(Index n) {
+  if (n > std::numeric_limits<int>::max()) fail<DeviceError>("cuDNN cannot take a size of {}", n);
+  return static_cast<int>(n);
+}
+
+std::string text(const ConvGeometry& g) {
+  return fmt::format("{}x{}x{}x{} with {} filters {}x{}, stride {}, padding {}", g.n, g.h, g.w, g.c, g.k, g.r, g.s,
+                     g.stride, g.pad);
+}
+
+struct Descriptors {
+  TensorDescriptor x, y;
+  FilterDescriptor w;
+  ConvolutionDescriptor conv;
+
+  Descriptors(const ConvGeometry& g, CudnnPrecision precision) {
+    narrow(g.n * g.h * g.w * g.c);
+    narrow(g.n * g.p * g.q * g.k);
+    set_tensor(x, g.n, g.h, g.w, g.c);
+    set_tensor(y, g.n, g.p, g.q, g.k);
+    GS_CUDNN(cudnnSetFilter4dDescriptor(w.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, narrow(g.k), narrow(g.c),
+                                        narrow(g.r), narrow(g.s)));
+    GS_CUDNN(cudnnSetConvolution2dDescriptor(conv.get(), narrow(g.pad), narrow(g.pad), narrow(g.stride),
+                                             narrow(g.stride), 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+    set_math(precision == CudnnPrecision::kCodes ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
+  }
+  void set_math(cudnnMathType_t type) const { GS_CUDNN(cudnnSetConvolutionMathType(conv.get(), type)); }
+
+ private:
+  static void set_tensor(const TensorDescriptor& t, Index n, Index h, Index w, Index c) {
+    GS_CUDNN(cudnnSetTensor4dDescriptor(t.get(), CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, narrow(n), narrow(c), narrow(h),
+                                        narrow(w)));
+  }
+};
+
+// What differs between the passes. Algorithms beside those of `usable` transform their operands or add in no fixed
+// order.
+struct Forward {
+  using Perf = cudnnConvolutionFwdAlgoPerf_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_FWD_ALGO_COUNT;
+  static bool usable(cudnnConvolutionFwdAlgo_t algo) {
+    return algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM ||
+           algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM || algo == CUDNN_CONVOLUTION_FWD_ALGO_GEMM;
+  }
+  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
+    return cudnnGetConvolutionForwardAlgorithm_v7(h, d.x.get(), d.w.get(), d.conv.get(), d.y.get(), *count, count,
+                                                  found);
+  }
+  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionFwdAlgo_t algo,
+                                 std::size_t* size) {
+    return cudnnGetConvolutionForwardWorkspaceSize(h, d.x.get(), d.w.get(), d.conv.get(), d.y.get(), algo, size);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionFwdAlgo_t algo, const float* alpha,
+                           const float* beta, const float* x, const float* w, float* y, void* space, std::size_t size) {
+    return cudnnConvolutionForward(h, alpha, d.x.get(), x, d.w.get(), w, d.conv.get(), algo, space, size, beta,
+                                   d.y.get(), y);
+  }
+};
+
+struct BackwardData {
+  using Perf = cudnnConvolutionBwdDataAlgoPerf_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT;
+  static bool usable(cudnnConvolutionBwdDataAlgo_t algo) { return algo == CUDNN_CONVOLUTION_BWD_DATA_ALGO_1; }
+  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
+    return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, d.w.get(), d.y.get(), d.conv.get(), d.x.get(), *count, count,
+                                                       found);
+  }
+  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdDataAlgo_t algo,
+                                 std::size_t* size) {
+    return cudnnGetConvolutionBackwardDataWorkspaceSize(h, d.w.get(), d.y.get(), d.conv.get(), d.x.get(), algo, size);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdDataAlgo_t algo,
+                           const float* alpha, const float* beta, const float* w, const float* dy, float* dx,
+                           void* space, std::size_t size) {
+    return cudnnConvolutionBackwardData(h, alpha, d.w.get(), w, d.y.get(), dy, d.conv.get(), algo, space, size, beta,
+                                        d.x.get(), dx);
+  }
+};
+
+struct BackwardWeight {
+  using Perf = cudnnConvolutionBwdFilterAlgoPerf_t;
+  static constexpr int kCount = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
+  static bool usable(cudnnConvolutionBwdFilterAlgo_t algo) { return algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1; }
+  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
+    return cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, d.x.get(), d.y.get(), d.conv.get(), d.w.get(), *count,
+                                                         count, found);
+  }
+  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdFilterAlgo_t algo,
+                                 std::size_t* size) {
+    return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, d.x.get(), d.y.get(), d.conv.get(), d.w.get(), algo, size);
+  }
+  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdFilterAlgo_t algo,
+                           const float* alpha, const float* beta, const float* x, const float* dy, float* dw,
+                           void* space, std::size_t size) {
+    return cudnnConvolutionBackwardFilter(h, alpha, d.x.get(), x, d.y.get(), dy, d.conv.get(), algo, space, size, beta,
+                                          d.w.get(), dw);
+  }
+};
+
+// Whether a proposal's arithmetic keeps the precision asked for: never float16, and no tensor cores for true float32.
+bool precise(cudnnMathType_t type, CudnnPrecision precision) {
+  if (precision == CudnnPrecision::kCodes) return type != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+  return type == CUDNN_FMA_MATH || type == CUDNN_DEFAULT_MATH;  // the descriptor says FMA whatever the proposal says
+}
+
+template <class Pass>
+class Plan final : public CudnnPlan {
+ public:
+  Plan(cudnnHandle_t handle, const ConvGeometry& g, CudnnPrecision precision) : descriptors_(g, precision) {
+    std::array<typename Pass::Perf, static_cast<std::size_t>(2 * Pass::kCount)> found{};
+    int count = static_cast<int>(found.size());
+    GS_CUDNN(Pass::find(handle, descriptors_, &count, found.data()));
+    for (int i = 0; i < count; ++i) {
+      const auto& p = found[static_cast<std::size_t>(i)];
+      if (p.status != CUDNN_STATUS_SUCCESS || p.determinism != CUDNN_DETERMINISTIC || !Pass::usable(p.algo)) continue;
+      if (!precise(p.mathType, precision)) continue;
+      if (precision == CudnnPrecision::kCodes) descriptors_.set_math(p.mathType);
+      // The proposal's own figure need not hold for the descriptor as it is now.
+      if (Pass::workspace(handle, descriptors_, p.algo, &workspace_) != CUDNN_STATUS_SUCCESS) continue;
+      algo_ = p.algo;
+      return;
+    }
+    fail<DeviceError>("cuDNN {} has no deterministic direct algorithm for a convolution of {}", cudnnGetVersion(),
+                      text(g));
+  }
+
+  Bytes workspace_bytes() const override { return static_cast<Bytes>(workspace_); }
+  void run(cudnnHandle_t handle, const float* a, const float* b, float* out, std::byte* workspace) const override {
+    constexpr float kOne = 1.0f, kZero = 0.0f;
+    GS_CUDNN(Pass::run(handle, descriptors_, algo_, &kOne, &kZero, a, b, out, workspace, workspace_));
+  }
+
+ private:
+  Descriptors descriptors_;
+  decltype(Pass::Perf::algo) algo_{};
+  std::size_t workspace_ = 0;
+};
+
+using Key = std::tuple<int, CudnnPass, CudnnPrecision, Index, Index, Index, Index, Index, Index, Index, Index, Index>;
+
+struct Cache {
+  std::mutex mutex;
+  std::map<Key, std::shared_ptr<const CudnnPlan>> plans;
+  std::map<int, cudnnHandle_t> handles;  // for asking only: memory is planned before a program has a device to run on
+};
+
+}  // namespace
+
+std::shared_ptr<const CudnnPlan> cudnn_plan(CudnnPass pass, CudnnPrecision precision, const ConvGeometry& g) {
+  static Cache& cache = *new Cache;  // never destroyed: at exit the CUDA driver may be gone before
+  int gpu = 0;
+  GS_CUDA(cudaGetDevice(&gpu));
+  const std::lock_guard lock(cache.mutex);
+  auto& entry = cache.plans[Key{gpu, pass, precision, g.n, g.h, g.w, g.c, g.k, g.r, g.s, g.stride, g.pad}];
+  if (entry) return entry;
+  cudnnHandle_t& handle = cache.handles[gpu];
+  if (handle == nullptr) GS_CUDNN(cudnnCreate(&handle));
+  switch (pass) {
+    case CudnnPass::kForward:
+      entry = std::make_shared<Plan<Forward>>(handle, g, precision);
+      break;
+    case CudnnPass::kBackwardData:
+      entry = std::make_shared<Plan<BackwardData>>(handle, g, precision);
+      break;
+    case CudnnPass::kBackwardWeight:
+      entry = std::make_shared<Plan<BackwardWeight>>(handle, g, precision);
+      break;
+  }
+  return entry;
+}
+
+}  // namespace gridstep

@@ -1,0 +1,113 @@
+// Convolutions on the GPU against the CPU: exact on codes, to tolerance on floats and for gradients.
+#include <algorithm>
+
+#include "kernels/conv2d/conv2d.h"
+#include "tests/cuda/gpu_node.h"
+#include "tests/support/compare.h"
+
+using namespace gridstep;
+using namespace gridstep::test;
+
+namespace {
+
+struct Row {
+  Index n, size, c, k, filter, stride;
+};
+
+// The layers of ESPCN, and a strided one of odd sizes.
+const std::vector<Row> kRows{
+    {16, 17, 3, 64, 5, 1}, {16, 17, 64, 32, 3, 1}, {16, 17, 32, 27, 3, 1}, {3, 11, 5, 7, 3, 2}};
+
+// Float32 sums in different orders: relative to the terms' magnitudes, which codes times steps make larger.
+constexpr Tolerance tolerance(bool codes) { return {.abs = codes ? 1e-3 : 2e-6, .rel = 1e-5}; }
+
+// The convolution; then, as nodes of their own, its two gradients.
+Graph conv_graph(const Row& row, bool codes, DType x_codes = DType::kU8) {
+  Graph graph;
+  const Index pad = row.filter / 2, out = (row.size + 2 * pad - row.filter) / row.stride + 1;
+  const ValueId x = graph.add_input("x", {{row.n, row.size, row.size, row.c}, codes ? x_codes : DType::kF32});
+  const ValueId w = graph.add_input("w", {{row.k, row.filter, row.filter, row.c}, codes ? DType::kS8 : DType::kF32});
+  const ValueId b = graph.add_input("b", {{row.k}, DType::kF32});
+  const ValueId dy = graph.add_input("dy", {{row.n, out, out, row.k}, DType::kF32});
+  ConvInputs in{x, w, b};
+  if (codes) {
+    in.x_step = graph.add_input("x_step", {{1}, DType::kF32});
+    in.w_step = graph.add_input("w_step", {{row.k}, DType::kF32});
+  }
+  conv2d(graph, "conv", in, row.stride, pad);
+  const Conv2dAttrs attrs{row.stride, pad, {}, row.size, row.size};
+  graph.add_node("conv/backward_data", conv2d_backward_data_op(), attrs, {dy, w, in.w_step});
+  graph.add_node("conv/backward_weight", conv2d_backward_weight_op(), attrs, {x, dy, w, in.x_step});
+  return graph;
+}
+
+void fill_conv(NodeBench& bench) {
+  unsigned seed = 1;
+  for (int i = 0; i < static_cast<int>(bench.bound().in.size()); ++i) {
+    const Tensor& t = bench.bound().in[static_cast<std::size_t>(i)];
+    if (t.data == nullptr) continue;
+    if (t.dtype == DType::kF32) {
+      fill(bench.in<float>(i), normal_values(t.elements(), ++seed, 0.05f, t.shape.rank() == 1 ? 0.2f : 0.0f));
+    } else {
+      fill(bench.in<std::uint8_t>(i), byte_values(t.elements(), ++seed));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a convolution on codes on the GPU has exact sums") {
+  const auto device = gpu();
+  for (const Row& row : kRows) {
+    INFO(row.c << " to " << row.k << " channels, filter " << row.filter << ", stride " << row.stride);
+    const Graph graph = conv_graph(row, true);
+    NodeBench bench(graph, 0);
+    fill_conv(bench);
+    for (std::int8_t& w : bench.in<std::int8_t>(1)) w = static_cast<std::int8_t>(w / 2);  // sums below 2^24
+    bench.run();
+    GpuNode node(*device, graph, 0, bench);
+    CHECK(node.status.inexact == 0);
+    CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+  }
+}
+
+TEST_CASE("exact sums just below 2^24 on the GPU") {
+  const auto device = gpu();
+  const Row row{2, 9, 64, 8, 3, 1};  // 576 terms
+  const Graph graph = conv_graph(row, true);
+  NodeBench bench(graph, 0);
+  fill_conv(bench);
+  for (std::uint8_t& x : bench.in<std::uint8_t>(0)) x = 255 - x % 3;
+  const std::span<std::int8_t> w = bench.in<std::int8_t>(1);
+  for (std::size_t i = 0; i < w.size(); ++i) {  // 576 * 114 * 255 = 2^24 - 33k, of one sign or of both
+    w[i] = static_cast<std::int8_t>(i % 2 == 1 && i / 576 % 2 == 1 ? -114 : 114);
+  }
+  std::fill(bench.in<float>(2).begin(), bench.in<float>(2).end(), 0.0f);
+  std::fill(bench.in<float>(3).begin(), bench.in<float>(3).end(), 1.0f);
+  std::fill(bench.in<float>(4).begin(), bench.in<float>(4).end(), 1.0f);
+  bench.run();
+  GpuNode node(*device, graph, 0, bench);
+  CHECK(node.status.inexact == 0);
+  CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+}
+
+TEST_CASE("a convolution on floats and all gradients on the GPU agree with the CPU") {
+  const auto device = gpu();
+  for (const bool codes : {false, true}) {
+    for (const Row& row : kRows) {
+      INFO((codes ? "codes, " : "floats, ")
+           << row.c << " to " << row.k << " channels, filter " << row.filter << ", stride " << row.stride);
+      const Graph graph = conv_graph(row, codes);
+      for (const NodeId id : {0, 1, 2}) {
+        if (codes && id == 0) continue;
+        NodeBench bench(graph, id);
+        fill_conv(bench);
+        bench.run();
+        GpuNode node(*device, graph, id, bench);
+        INFO(graph.node(id).name);
+        CHECK_SAME(compare(node.out<float>(0), bench.out<float>(0), tolerance(codes)));
+        if (id == 2) CHECK_SAME(compare(node.out<float>(1), bench.out<float>(1), tolerance(codes)));
+      }
+    }
+  }
+}

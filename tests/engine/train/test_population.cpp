@@ -1,0 +1,163 @@
+// Populations and checkpoints: solo equals population, threads do not matter, resumed equals uninterrupted, divergence
+// stays apart.
+#include "engine/train/population.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "engine/train/checkpoint.h"
+#include "tests/engine/train/toy_training.h"
+#include "tests/support/compare.h"
+
+using namespace gridstep;
+using namespace gridstep::test;
+
+namespace {
+
+struct Outcome {
+  std::vector<std::vector<float>> weights;
+  std::vector<ReplicaStatus> status;
+};
+
+Outcome trained(const ToyTraining& toy, std::vector<ReplicaSettings> replicas, int threads, PopulationOptions options,
+                std::int64_t steps) {
+  const auto device = make_cpu_device(threads);
+  const int count = static_cast<int>(replicas.size());
+  Population population(*device, toy.graphs(), std::move(replicas), options);
+  population.initialise();
+  for (std::int64_t i = 0; i < steps; ++i) population.step();
+  Outcome outcome;
+  for (int r = 0; r < count; ++r)
+    outcome.weights.push_back(population.store().download(population.store().weights(), r));
+  outcome.status = population.store().download_status();
+  return outcome;
+}
+
+std::vector<ReplicaSettings> ten() {
+  std::vector<ReplicaSettings> replicas;
+  std::uint64_t seed = 1;
+  for (const std::string& name : optimizer_names())
+    replicas.push_back(ToyTraining::replica(name, seed++ % 3, name == "adadelta" ? 1.0 : 1e-3));
+  return replicas;
+}
+
+}  // namespace
+
+TEST_CASE("every optimizer's replica equals its solo run, on any number of threads", "[train]") {
+  const ToyTraining toy;
+  const auto replicas = ten();
+  const Outcome together = trained(toy, replicas, 2, toy.options(), 5),
+                four = trained(toy, replicas, 4, toy.options(), 5);
+  for (std::size_t r = 0; r < replicas.size(); ++r) {
+    INFO(optimizer_names()[r]);
+    CHECK_SAME(compare_bits(four.weights[r], together.weights[r]));
+    CHECK_SAME(compare_bits(trained(toy, {replicas[r]}, 1, toy.options(), 5).weights[0], together.weights[r]));
+    CHECK(together.status[r].loss_count == 5);
+    CHECK(together.status[r].first_fault == 0);
+  }
+}
+
+TEST_CASE("training lowers the loss", "[train]") {
+  const ToyTraining toy;
+  const auto mean_loss = [&](std::int64_t steps) {
+    const Outcome o = trained(toy, {ToyTraining::replica("adam", 1, 3e-3)}, 2, toy.options(20), steps);
+    return o.status[0].loss_sum / static_cast<double>(o.status[0].loss_count);
+  };
+  CHECK(mean_loss(60) < 0.7 * mean_loss(1));
+}
+
+TEST_CASE("a diverging replica leaves its neighbours untouched", "[train]") {
+  const ToyTraining toy;
+  const auto calm = ToyTraining::replica("adam", 1, 1e-3), wild = ToyTraining::replica("sgd", 2, 1e30);
+  const Outcome together = trained(toy, {wild, calm, wild}, 2, toy.options(), 6);
+  CHECK_SAME(compare_bits(together.weights[1], trained(toy, {calm}, 1, toy.options(), 6).weights[0]));
+  CHECK(together.status[1].first_fault == 0);
+  CHECK(together.status[0].first_fault != 0);
+  CHECK(together.status[0].first_fault == together.status[2].first_fault);
+}
+
+TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]") {
+  const ToyTraining toy(4);
+  PopulationOptions options = toy.options(3);
+  options.float_epochs = 1;
+  const auto device = make_cpu_device(2);
+  Population population(*device, toy.graphs(),
+                        {ToyTraining::replica("adam", 1, 1e-3), ToyTraining::replica("sgd", 2, 1e-2)}, options);
+  population.initialise();
+  const int step0 = population.store().find("conv2.input_step0");
+  REQUIRE(step0 >= 0);
+  for (int i = 0; i < 3; ++i) {
+    population.step();
+    CHECK_FALSE(population.is_quantized());
+    CHECK(*population.store().weight(step0).at<float>(0) == 1.0f);
+  }
+  CHECK(population.at_epoch_end());
+  population.step();
+  CHECK(population.is_quantized());
+  for (int r = 0; r < 2; ++r) CHECK(*population.store().weight(step0).at<float>(r) != 1.0f);
+}
+
+TEST_CASE("resumed training equals uninterrupted training bit for bit", "[train]") {
+  std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  const fs::path folder = pattern;
+  const ToyTraining toy;
+  const auto replicas = ten();
+  const auto device = make_cpu_device(2);
+  {
+    Population first(*device, toy.graphs(), replicas, toy.options());
+    first.initialise();
+    for (int i = 0; i < 4; ++i) first.step();
+    const auto status = first.store().download_status();
+    for (std::size_t r = 0; r < replicas.size(); ++r) {
+      save_checkpoint(folder / std::to_string(r), first.store(), static_cast<int>(r),
+                      slots_in_use(replicas[r].rule, replicas[r].optimizer), {4, status[r], {{"note", "x"}}});
+    }
+  }
+  Population second(*device, toy.graphs(), replicas, toy.options());
+  std::vector<ReplicaStatus> status;
+  for (std::size_t r = 0; r < replicas.size(); ++r) {
+    const SafetensorsFile file(folder / std::to_string(r));
+    const CheckpointState state = load_checkpoint(file, second.store(), static_cast<int>(r),
+                                                  slots_in_use(replicas[r].rule, replicas[r].optimizer));
+    CHECK(state.step == 4);
+    CHECK(state.extra.at("note") == "x");
+    status.push_back(state.status);
+    const ArrayView* w = file.find("conv1.weight");
+    REQUIRE(w != nullptr);
+    CHECK(w->shape == std::vector<Index>{64, 3, 5, 5});  // PyTorch's order
+  }
+  second.store().upload_status(status);
+  second.seek(4);
+  for (int i = 4; i < 6; ++i) second.step();
+  const Outcome whole = trained(toy, replicas, 1, toy.options(), 6);
+  const auto resumed_status = second.store().download_status();
+  for (std::size_t r = 0; r < replicas.size(); ++r) {
+    INFO(optimizer_names()[r]);
+    CHECK_SAME(compare_bits(second.store().download(second.store().weights(), static_cast<int>(r)), whole.weights[r]));
+    CHECK(resumed_status[r].loss_sum == whole.status[r].loss_sum);
+    CHECK(resumed_status[r].clippable == whole.status[r].clippable);
+  }
+  fs::remove_all(folder);
+}
+
+TEST_CASE("a checkpoint of another network is refused by name", "[train]") {
+  std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  const fs::path folder = pattern;
+  const auto device = make_cpu_device(1);
+  ParameterStore small(*device, {{.name = "w", .shape = {2, 3}}, {.name = "b", .shape = {2}, .role = Role::kBias}}, 1,
+                       1, true);
+  small.initialise({1});
+  save_checkpoint(folder / "small", small, 0, 1, {});
+  const SafetensorsFile file(folder / "small");
+  ParameterStore shape(*device, {{.name = "w", .shape = {3, 2}}}, 1, 1, true),
+      name(*device, {{.name = "v", .shape = {2, 3}}}, 1, 1, true);
+  CHECK_THROWS_AS(load_checkpoint(file, shape, 0, 1), DataError);
+  CHECK_THROWS_WITH(load_checkpoint(file, shape, 0, 1), Catch::Matchers::Contains("'w'"));
+  CHECK_THROWS_WITH(load_checkpoint(file, name, 0, 1), Catch::Matchers::Contains("'v'"));
+  CHECK(load_weights(file, name, 0) == std::vector<std::string>{"v"});
+  CHECK_NOTHROW(load_checkpoint(file, small, 0, 1));
+  CHECK_THROWS_AS(load_checkpoint(file, small, 0, 2), DataError);  // another optimizer's slots
+  fs::remove_all(folder);
+}

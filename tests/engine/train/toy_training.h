@@ -1,0 +1,67 @@
+// Training graphs of a small super-resolution network on random photos, as the engine's trainer takes them.
+#pragma once
+
+#include "engine/graph/backward.h"
+#include "engine/passes/fuse.h"
+#include "engine/train/population.h"
+#include "kernels/add/add.h"
+#include "kernels/image_loss/image_loss.h"
+#include "kernels/patch_batch/patch_batch.h"
+#include "models/model.h"
+#include "tests/support/photo_set.h"
+
+namespace gridstep::test {
+
+class ToyTraining {
+ public:
+  explicit ToyTraining(int bits = 8) {
+    options_.scale = 2;
+    options_.quant.weight_bits = options_.quant.activation_bits = bits;
+  }
+
+  TrainingGraphs graphs() const {
+    return {[this](bool quantized) { return train(quantized); }, [this] { return calibration(); }};
+  }
+
+  PopulationOptions options(std::int64_t epochs = 2) const {
+    return {.steps_per_epoch = 3, .epochs = epochs, .float_epochs = 0, .batch = kBatch};
+  }
+
+  static ReplicaSettings replica(std::string_view optimizer, std::uint64_t seed, double lr) {
+    ReplicaSettings r;
+    r.seed = seed;
+    r.rule = find_optimizer(optimizer);
+    r.optimizer = resolve_settings(r.rule);
+    r.lr = lr;
+    return r;
+  }
+
+ private:
+  static constexpr std::uint32_t kBatch = 9;
+
+  Graph train(bool quantized) const {
+    Graph g;
+    const PatchBatch batch = patch_batch(g, "batch", {photos_.table(), kBatch, 5, 2});
+    ModelOptions options = options_;
+    options.quant.enabled = quantized;
+    const ValueId loss = image_loss(g, "loss", build_espcn(g, batch.lr, options).output, batch.hr, LossKind::kMse);
+    fuse(g);
+    differentiate(g, loss, add_op());
+    return g;
+  }
+
+  CalibrationGraph calibration() const {
+    CalibrationGraph result;
+    const PatchBatch batch = patch_batch(result.graph, "batch", {photos_.table(), kBatch, 5, 2});
+    for (const QuantizerSite& s : build_espcn(result.graph, batch.lr, options_).quantizers) {
+      result.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
+      if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
+    }
+    return result;
+  }
+
+  PhotoSet photos_{{{12, 9}, {7, 16}, {20, 20}}, 2};
+  ModelOptions options_;
+};
+
+}  // namespace gridstep::test

@@ -1,0 +1,172 @@
+#include "fiber.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <new>
+
+#if defined(SIMT_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+#if !defined(SIMT_UCONTEXT)
+// System V: the callee-saved registers go to the stack that is left, whose pointer goes to *save. A new fiber's stack
+// holds its own address (r12) and the entry function (r13) for simt_boot.
+extern "C" void simt_swap(void** save, void* load);
+extern "C" void simt_boot();
+asm(R"(
+.text
+.type simt_swap,@function
+simt_swap:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size simt_swap,.-simt_swap
+.type simt_boot,@function
+simt_boot:
+  xorl %ebp, %ebp
+  movq %r12, %rdi
+  callq *%r13
+  ud2
+.size simt_boot,.-simt_boot
+)");
+#endif
+
+namespace simt::rt {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+#if defined(SIMT_ASAN)
+constexpr std::size_t kStackBytes = 256 << 10;  // red zones
+#else
+constexpr std::size_t kStackBytes = 64 << 10;
+#endif
+
+#if defined(SIMT_UCONTEXT)
+void (*ucontext_entry)(Fiber*);
+void enter_ucontext(unsigned high, unsigned low) {
+  ucontext_entry(reinterpret_cast<Fiber*>(static_cast<std::uintptr_t>(high) << 32 | low));
+}
+#endif
+
+}  // namespace
+
+FiberPool::~FiberPool() {
+  for (const Fiber& fiber : all_) munmap(fiber.stack - kPage, fiber.size + kPage);
+}
+
+Fiber* FiberPool::take() {
+  if (free_.empty()) {
+    void* const memory =
+        mmap(nullptr, kStackBytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    mprotect(memory, kPage, PROT_NONE);  // a stack that overflows faults
+    Fiber& fiber = all_.emplace_back();
+    fiber.stack = static_cast<char*>(memory) + kPage;
+    fiber.size = kStackBytes;
+    boot(fiber, all_.size());
+    return &fiber;
+  }
+  Fiber* const fiber = free_.back();
+  free_.pop_back();
+  return fiber;
+}
+
+void FiberPool::abandon_all() {
+  free_.clear();
+  std::size_t index = 0;
+  for (Fiber& fiber : all_) {
+#if defined(SIMT_ASAN)
+    __asan_unpoison_memory_region(fiber.stack, fiber.size);
+#endif
+    boot(fiber, ++index);
+    free_.push_back(&fiber);
+  }
+}
+
+#if !defined(SIMT_UCONTEXT)
+
+void FiberPool::boot(Fiber& fiber, std::size_t index) {
+  fiber.fake_stack = nullptr;
+  // The tops of different stacks must not share cache sets: they are staggered by 5 lines.
+  auto** sp = reinterpret_cast<void**>(fiber.stack + fiber.size - index * 5 % 61 * 64);
+  *--sp = nullptr;
+  *--sp = nullptr;  // keeps simt_boot's frame 16-byte aligned
+  *--sp = reinterpret_cast<void*>(&simt_boot);
+  *--sp = nullptr;                          // rbp
+  *--sp = nullptr;                          // rbx
+  *--sp = &fiber;                           // r12
+  *--sp = reinterpret_cast<void*>(entry_);  // r13
+  *--sp = nullptr;                          // r14
+  *--sp = nullptr;                          // r15
+  fiber.stack_pointer = sp;
+}
+
+#else
+
+void FiberPool::boot(Fiber& fiber, std::size_t) {
+  fiber.fake_stack = nullptr;
+  ucontext_entry = entry_;
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack;
+  fiber.context.uc_stack.ss_size = fiber.size;
+  fiber.context.uc_link = nullptr;
+  const auto address = reinterpret_cast<std::uintptr_t>(&fiber);
+  makecontext(&fiber.context, reinterpret_cast<void (*)()>(&enter_ucontext), 2, static_cast<unsigned>(address >> 32),
+              static_cast<unsigned>(address));
+}
+
+#endif
+
+void switch_to(Fiber& from, Fiber& to) {
+#if defined(SIMT_ASAN)
+  __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.size);
+#endif
+#if defined(SIMT_UCONTEXT)
+  swapcontext(&from.context, &to.context);
+#else
+  simt_swap(&from.stack_pointer, to.stack_pointer);
+#endif
+#if defined(SIMT_ASAN)
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void describe_own_stack([[maybe_unused]] Fiber& main) {
+#if defined(SIMT_ASAN)
+  static thread_local const Fiber own = [] {  // reads /proc: once per thread
+    Fiber fiber;
+    pthread_attr_t attributes;
+    void* lowest = nullptr;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &lowest, &fiber.size);
+    pthread_attr_destroy(&attributes);
+    fiber.stack = static_cast<char*>(lowest);
+    return fiber;
+  }();
+  main.stack = own.stack;
+  main.size = own.size;
+#endif
+}
+
+void entered_fiber() {
+#if defined(SIMT_ASAN)
+  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
+}
+
+}  // namespace simt::rt

@@ -1,0 +1,79 @@
+#include "simt.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "block.h"
+
+namespace simt {
+
+Schedule& schedule() {
+  static Schedule current;
+  return current;
+}
+
+namespace rt {
+namespace {
+
+std::string text(dim3 d) { return std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z); }
+
+// The limits of compute capability 8.0 and above.
+const char* refusal(const KernelLaunch& l) {
+  const std::uint64_t threads = std::uint64_t{l.block.x} * l.block.y * l.block.z;
+  if (threads == 0 || threads > 1024 || l.block.z > 64) return "block shape";
+  if (l.grid.x == 0 || l.grid.y == 0 || l.grid.z == 0) return "empty grid";
+  if (l.grid.x > 2147483647u || l.grid.y > 65535 || l.grid.z > 65535) return "grid shape";
+  if (l.shared_bytes > 160 * 1024) return "more than 160 KiB of dynamic shared memory";
+  if (current_block() != nullptr) return "launch from inside a kernel";
+  return nullptr;
+}
+
+std::vector<std::uint64_t> block_order(std::uint64_t blocks) {
+  std::vector<std::uint64_t> order(blocks);
+  std::iota(order.begin(), order.end(), std::uint64_t{0});
+  if (schedule().order == Order::kReverse) std::reverse(order.begin(), order.end());
+  if (schedule().order == Order::kRandom) {
+    Random random(schedule().seed + 77);
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  }
+  return order;
+}
+
+}  // namespace
+
+void run(const KernelLaunch& launch) {
+  if (const char* reason = refusal(launch); reason != nullptr) {
+    throw Failure(std::string("launch refused: ") + reason + " (grid " + text(launch.grid) + " block " +
+                  text(launch.block) + " shared " + std::to_string(launch.shared_bytes) + ")");
+  }
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  BlockRunner runner(launch);
+  const std::uint64_t row = launch.grid.x, plane = row * launch.grid.y;
+  for (const std::uint64_t b : block_order(plane * launch.grid.z)) {
+    const std::string& error = runner.run(uint3{static_cast<unsigned>(b % row), static_cast<unsigned>(b % plane / row),
+                                                static_cast<unsigned>(b / plane)});
+    if (!error.empty()) throw Failure(error);
+  }
+}
+
+int barrier(Vote vote, int predicate, Site site) { return current_block()->barrier(vote, predicate, site); }
+std::uint64_t warp(WarpOp op, std::uint32_t mask, std::uint64_t value, int argument, int width, Site site) {
+  return current_block()->warp(op, mask, value, argument, width, site);
+}
+void count_atomic() { current_block()->count_atomic(); }
+void* dynamic_shared() { return current_block()->dynamic_shared(); }
+void* shared_slot(int slot, std::size_t bytes, std::size_t alignment) {
+  return current_block()->shared_slot(slot, bytes, alignment);
+}
+int new_shared_slot() {
+  static std::atomic<int> count{0};
+  return count++;
+}
+
+}  // namespace rt
+}  // namespace simt
