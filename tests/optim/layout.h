@@ -9,8 +9,8 @@
 
 namespace gridstep::test {
 
-// Two tasks on the CPU. Sizes 0, 1 and odd ones, unaligned beginnings, gaps, units that straddle tiles, a head that is not clipped, both
-// kinds of steps.
+// Two tasks on the CPU. Sizes 0, 1 and odd ones, unaligned beginnings, gaps, units that straddle tiles, a head that is
+// not clipped, both kinds of steps.
 struct Layout {
   std::vector<Segment> segments;
   Index size = 0;
