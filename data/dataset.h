@@ -43,7 +43,7 @@ struct SrDataOptions {
   Border border = Border::kMirror;
   fs::path cache_dir;         // where packs are kept; empty: default_cache_dir()
   int limit = 0;              // only the first photos in name order; 0: all
-  int synthetic_images = 40;  // of the train split; val has synthetic_val_images() of it
+  int synthetic_images = 40;  // of the split asked for
   int synthetic_size = 192;   // side, pixels
   std::uint64_t synthetic_seed = 0;
   std::int64_t max_pixels = 100'000'000;  // a photo that claims more is skipped

@@ -14,10 +14,7 @@ class SyntheticSource final : public SrSource {
   std::string place() const override {
     return fmt::format("{} {} {}", options_.synthetic_images, options_.synthetic_size, options_.synthetic_seed);
   }
-  std::size_t size() const override {
-    const int train = options_.synthetic_images;
-    return static_cast<std::size_t>(is_train() ? train : synthetic_val_images(train));
-  }
+  std::size_t size() const override { return static_cast<std::size_t>(options_.synthetic_images); }
   std::string name(std::size_t i) const override { return fmt::format("synthetic-{:06}", id(i)); }
   std::int64_t pixels(std::size_t) const override {
     return static_cast<std::int64_t>(options_.synthetic_size) * options_.synthetic_size;

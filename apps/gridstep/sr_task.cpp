@@ -75,7 +75,8 @@ SrDataOptions sr_data(const Config& c, const std::string& split) {
   o.border = c.get_string("data.border") == "replicate" ? Border::kReplicate : Border::kMirror;
   o.cache_dir = c.get_string("data.cache");
   o.limit = static_cast<int>(c.get_int(split == "train" ? "data.train_limit" : "data.val_limit"));
-  o.synthetic_images = static_cast<int>(c.get_int("data.synthetic_images"));
+  o.synthetic_images =
+      static_cast<int>(c.get_int(split == "train" ? "data.synthetic_images" : "data.synthetic_val_images"));
   o.synthetic_size = static_cast<int>(c.get_int("data.synthetic_size"));
   return o;
 }

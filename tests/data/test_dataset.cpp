@@ -100,6 +100,7 @@ TEST_CASE("synthetic data needs no files and is the generator's", "[data]") {
   REQUIRE(train.photos().size() == 6);
   CHECK(copy_of(train.photos()[4].hr) == dead_leaves(48, 48, 9, 4));
   options.split = "val";
+  options.synthetic_images = 2;
   const SrDataset val = open_sr_dataset(options);
   REQUIRE(val.photos().size() == 2);
   CHECK(copy_of(val.photos()[1].hr) == dead_leaves(48, 48, 9, kSyntheticValFirstId + 1));
