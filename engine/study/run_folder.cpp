@@ -193,7 +193,10 @@ void RunFolder::write_environment(StudyFacts& facts, CellRunner& runner) const {
   ordered_json current;
   current["device"] = runner.device_name();
   current.update(ordered_json(runner.environment()));
-  if (std::find(environments.begin(), environments.end(), current) == environments.end()) {
+  // Compared without regard to the order of the keys: a stored entry comes back sorted.
+  const bool known = std::any_of(environments.begin(), environments.end(),
+                                 [&](const ordered_json& entry) { return json(entry) == json(current); });
+  if (!known) {
     if (!environments.empty()) {
       log_warn("{}: resumed in another environment than before; {} lists both", path_.string(), kEnvironmentFile);
     }

@@ -42,7 +42,7 @@ lion = 0.0002
 struct Options {
   std::int64_t threads = 2;
   std::string fuse = "all", arithmetic = "codes";
-  std::vector<std::string> set;
+  std::vector<std::string> set{};
   bool resume = false;
 };
 
