@@ -28,5 +28,6 @@ gs_drop_foreign_build "$root/build/test" "$root"
 cmake --preset ci -DGS_CUDA=$cuda
 cmake --build --preset ci --parallel "$(gs_jobs)"
 
+jobs=$(nproc)  # before OMP_NUM_THREADS is set: nproc heeds it
 export OMP_NUM_THREADS=1
-exec ctest --preset ci --parallel "$(nproc)" "$@"
+exec ctest --preset ci --parallel "$jobs" "$@"

@@ -103,6 +103,10 @@ void run_eval(const EvalArgs& args) {
   if (args.data.empty() && args.name.empty() && args.image.empty()) {
     fail<ConfigError>("nothing to evaluate on: give --data DIR, --data-name synthetic, or --image FILE");
   }
+  if (!fs::exists(args.checkpoint)) {
+    fail<DataError>("there is no checkpoint {}; a training leaves them in <run folder>/cells/<name>/checkpoints",
+                    args.checkpoint);
+  }
   const SafetensorsFile file{fs::path(args.checkpoint)};
   const Config config = config_of(file, args);
   LoadedNetwork network = load_network(file, config);

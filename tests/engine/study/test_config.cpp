@@ -161,7 +161,7 @@ TEST_CASE("unset optimizer settings stay unset", "[study]") {
   CHECK(optimizer_settings(config).at("step_lr_factor") == 10);
 }
 
-TEST_CASE("--set takes axes, rates and tuning", "[study]") {
+TEST_CASE("set takes axes, rates and tuning", "[study]") {
   Study study = parse_study("[grid]\ntrain.seed = [0, 1, 2]\n", "a.toml");
   apply_set(study, "grid.optim.name=adam,sgd");
   apply_set(study, "grid.schedule.milestones=[[2,4],[3]]");

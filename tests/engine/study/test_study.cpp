@@ -134,7 +134,7 @@ TEST_CASE("a kill between a population's results repeats only the lost cells", "
   CHECK(cells.size() == 10);
 }
 
-TEST_CASE("--resume starts where nothing is", "[study]") {
+TEST_CASE("resume starts where nothing is", "[study]") {
   Fixture f;
   CHECK(f.run(true).trained == 10);
 }
