@@ -52,7 +52,8 @@ ValueId ModelBuilder::pixel_step() {
 
 ModelBuilder::Operand ModelBuilder::quantized_input(const std::string& layer, const Activation& x, int bits,
                                                     bool codes) {
-  if (x.is_pixels) {  // exact codes already
+  if (x.is_pixels) {                   // exact codes already
+    if (quant_.enabled) pixel_step();  // also in float arithmetic: both write and read the same checkpoints
     if (codes) return {x.value, pixel_step()};
     return {pixels_to_float(graph_, layer + ".input/pixels", x.value), kNoValue};
   }

@@ -70,7 +70,7 @@ Config config_of(const BenchArgs& args) {
   c.set("train.patch", std::int64_t{args.patch}, "--patch");
   c.set("train.batch", std::int64_t{args.batch}, "--batch");
   c.set("run.fuse", args.fuse, "--fuse");
-  c.set("run.arithmetic", args.arithmetic, "--arithmetic");
+  c.set("quant.arithmetic", args.arithmetic, "--arithmetic");
   c.set("data.synthetic_size", std::int64_t{std::max(192, args.patch * args.scale)}, "bench");
   c.set("data.synthetic_images", std::int64_t{4}, "bench");
   return c;

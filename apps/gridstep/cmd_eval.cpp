@@ -20,8 +20,7 @@ namespace gridstep {
 namespace {
 
 struct EvalArgs {
-  std::string checkpoint, data, name, split = "val", json, device = "auto", fuse = "all", arithmetic = "codes", image,
-                                      out;
+  std::string checkpoint, data, name, split = "val", json, device = "auto", fuse = "all", arithmetic, image, out;
   int threads = 0, tile = 0;
 };
 
@@ -30,7 +29,7 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   config.set("run.device", args.device, "--device");
   config.set("run.threads", std::int64_t{args.threads}, "--threads");
   config.set("run.fuse", args.fuse, "--fuse");
-  config.set("run.arithmetic", args.arithmetic, "--arithmetic");
+  if (!args.arithmetic.empty()) config.set("quant.arithmetic", args.arithmetic, "--arithmetic");
   config.set("eval.tile", std::int64_t{args.tile}, "--tile");
   if (!args.name.empty()) {
     config.set("data.name", args.name, "--data-name");
@@ -38,7 +37,7 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
     config.set("data.name", std::string("image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
-  config.set("data.val_limit", std::int64_t{0}, "eval");
+  for (const char* limit : {"data.train_limit", "data.val_limit"}) config.set(limit, std::int64_t{0}, "eval");
   return config;
 }
 
@@ -57,7 +56,10 @@ LoadedNetwork load_network(const SafetensorsFile& file, const Config& config) {
   n.quantized = file.metadata("quantized") == "1";
   const Graph graph = sr_inference_graph(n.task, 32, 32, n.quantized);
   n.store = std::make_unique<ParameterStore>(*n.device, graph.parameters(), 1, 0, false);
-  load_checkpoint(file, *n.store, 0, 0);
+  const CheckpointState state = load_checkpoint(file, *n.store, 0, 0);
+  if (state.status.first_fault != 0) {
+    log_warn("{} is of a network that diverged at step {}", file.path().string(), state.status.first_fault >> 32);
+  }
   return n;
 }
 
@@ -132,7 +134,9 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--device", args->device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--threads", args->threads, "CPU threads; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
-  command->add_option("--arithmetic", args->arithmetic, "codes, or float: plain fake-quantization")
+  command
+      ->add_option("--arithmetic", args->arithmetic,
+                   "codes, or float: plain fake-quantization (default: the checkpoint's)")
       ->check(CLI::IsMember({"codes", "float"}));
   command->callback([args] { run_eval(*args); });
 }

@@ -65,7 +65,7 @@ void add_common_options(CLI::App& command, StudyArgs& args) {
   add_key_option(command, args, "--epochs", "train.epochs", "N");
   add_key_option(command, args, "--threads", "run.threads", "N");
   add_key_option(command, args, "--fuse", "run.fuse", "all|none");
-  add_key_option(command, args, "--arithmetic", "run.arithmetic", "codes|float");
+  add_key_option(command, args, "--arithmetic", "quant.arithmetic", "codes|float");
   command.add_option("--seeds", args.seeds, "seeds 0 to N-1 instead of the study's")->type_name("N");
   command.add_option("--set", args.assignments, "any key, as in --set quant.weight_bits=4; axes: --set grid.KEY=a,b,c")
       ->type_name("KEY=VALUE")

@@ -150,6 +150,8 @@ std::vector<SrMetrics> SrEvaluator::evaluate(ParameterStore& store, bool quantiz
             sums);
   }
   divide(sums, photos_.size());
+  const auto after = store.download_status();
+  for (std::size_t r = 0; r < sums.size(); ++r) sums[r].fault = after[r].first_fault != status[r].first_fault;
   store.upload_status(status);
   return sums;
 }

@@ -16,6 +16,7 @@ namespace gridstep {
 
 struct SrMetrics {
   double psnr_y = 0.0, psnr_rgb = 0.0, ssim_y = 0.0, ssim_rgb = 0.0, loss = 0.0;
+  bool fault = false;  // a NaN or infinity was met
 };
 
 // Programs by what they are for, within a memory budget: making room for one drops all others.
@@ -46,7 +47,7 @@ class SrEvaluator {
  public:
   // `tile`: LR pixels per side, 0: whole images as long as they fit `memory` bytes.
   SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory);
-  // Per replica. The replicas' status is left as it was.
+  // Per replica. The replicas' status is left as it was; a fault that only the evaluation met is in SrMetrics::fault.
   std::vector<SrMetrics> evaluate(ParameterStore& store, bool quantized, bool with_ssim);
 
   // The enlarged image of one replica.

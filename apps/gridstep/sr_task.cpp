@@ -40,7 +40,7 @@ QuantConfig quant_config(const Config& c) {
   q.form = c.get_string("quant.step_parametrisation") == "linear" ? StepForm::kLinear : StepForm::kLog;
   q.mask = gradient_mask(c.get_string("quant.mask"));
   q.gradient_scale = gradient_scale(c.get_string("quant.gradient_scale"));
-  q.codes = c.get_string("run.arithmetic") == "codes";
+  q.codes = c.get_string("quant.arithmetic") == "codes";
   return q;
 }
 

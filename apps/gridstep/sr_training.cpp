@@ -85,6 +85,21 @@ std::string duration(double seconds) {
   return s >= 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
 }
 
+// A start must bring every weight and bias; steps may be missing, they are calibrated.
+void check_start(const SafetensorsFile& file, const ParameterStore& store, const std::vector<std::string>& missing) {
+  for (const std::string& name : missing) {
+    const Role role = store.table()[static_cast<std::size_t>(store.find(name))].role;
+    if (role == Role::kWeight || role == Role::kBias) {
+      fail<DataError>("train.init: {} holds no '{}'; a start must bring all weights of the network",
+                      file.path().string(), name);
+    }
+  }
+  const auto fault = file.metadata().find("first_fault");
+  if (fault != file.metadata().end() && fault->second != "0") {
+    fail<DataError>("train.init: {} is of a network that diverged", file.path().string());
+  }
+}
+
 // Keeps the lines of epochs up to `epochs`; returns the seconds that the last of them reports.
 double trim_metrics(const fs::path& path, std::int64_t epochs) {
   if (!fs::exists(path)) return 0.0;
@@ -143,6 +158,7 @@ void SrTraining::start() {
     if (init.empty()) continue;
     const SafetensorsFile file{fs::path(init)};
     const auto missing = load_weights(file, population_.store(), static_cast<int>(i));
+    check_start(file, population_.store(), missing);
     if (i == 0) log_info("start from {}: {} tensors not in it keep their initial values", init, missing.size());
   }
 }
@@ -229,6 +245,10 @@ void SrTraining::end_epoch() {
     train = train_sample_.evaluate(store, population_.is_quantized(), false);
   }
   for (std::size_t i = 0; i < cells_.size(); ++i) {
+    if (evaluates && progress_[i].fault.empty() && val[i].fault) {
+      progress_[i].fault = fmt::format("not finite in the evaluation after step {}", population_.steps_done());
+      log_warn("{} diverged: {}", cells_[i]->name, progress_[i].fault);
+    }
     const bool ok = progress_[i].fault.empty();
     write_metrics_line(i, status[i], ok && evaluates ? &val[i] : nullptr, ok && evaluates ? &train[i] : nullptr);
     if (ok && evaluates) progress_[i].last = as_map(val[i], with_ssim);

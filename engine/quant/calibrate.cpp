@@ -47,6 +47,7 @@ void calibrate(Program& forward, ParameterStore& store, const std::vector<Calibr
     }
     const Tensor t = weight >= 0 ? store.weight(weight) : forward.tensor(site.input);
     for (int r = 0; r < store.replicas(); ++r) {
+      if (status[static_cast<std::size_t>(r)].first_fault != 0) continue;  // diverged: its values mean nothing
       std::vector<float> steps = steps_of(site, t, download(store, t, r));
       upload(store, site.state, r, steps);
       if (site.form == StepForm::kLog) {

@@ -22,7 +22,8 @@ struct CalibrationSite {
 };
 
 // Sites in the order of the forward pass. Sets parameter and state of every site and replica (observer.h says by which
-// rule); a channel of zeros takes the step of the whole tensor. The replicas' status is left as it was.
+// rule); a channel of zeros takes the step of the whole tensor. Replicas with a fault
+// are passed over. The replicas' status is left as it was.
 void calibrate(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites);
 
 }  // namespace gridstep

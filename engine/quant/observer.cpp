@@ -61,21 +61,28 @@ int bits_of(CodeRange range) {
 }  // namespace
 
 double lsq_initial_step(std::span<const float> values, CodeRange range) {
-  double sum = 0.0;
-  for (const float v : values) sum += std::abs(static_cast<double>(v));
-  const double mean = values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+  double sum = 0.0, count = 0.0;
+  for (const float v : values) {
+    if (!std::isfinite(v)) continue;
+    sum += std::abs(static_cast<double>(v));
+    count += 1.0;
+  }
+  const double mean = count > 0.0 ? sum / count : 0.0;
   return mean > 0.0 ? 2.0 * mean / std::sqrt(static_cast<double>(range.p)) : 1.0;
 }
 
 double mse_initial_step(std::span<const float> values, CodeRange range) {
   std::vector<Weighted> points;
-  for (const float v : values) points.push_back({static_cast<double>(v), 1.0});
+  for (const float v : values) {
+    if (std::isfinite(v)) points.push_back({static_cast<double>(v), 1.0});
+  }
   return best_step(points, range);
 }
 
 double mse_histogram_step(std::span<const float> values, CodeRange range) {
   double lo = 0.0, hi = 0.0;
   for (const float v : values) {
+    if (!std::isfinite(v)) continue;
     lo = std::min(lo, static_cast<double>(v));
     hi = std::max(hi, static_cast<double>(v));
   }
@@ -84,6 +91,7 @@ double mse_histogram_step(std::span<const float> values, CodeRange range) {
   std::vector<Weighted> bins(kBins);
   for (int i = 0; i < kBins; ++i) bins[static_cast<std::size_t>(i)] = {lo + (i + 0.5) * width, 0.0};
   for (const float v : values) {
+    if (!std::isfinite(v)) continue;
     const int i = std::min(kBins - 1, static_cast<int>((static_cast<double>(v) - lo) / width));
     bins[static_cast<std::size_t>(i)].count += 1.0;
   }

@@ -77,6 +77,8 @@ Rows quant_rows() {
       real("quant.step_lr_factor", 0.0, kNotNegative, {kReplica, "slr"},
            "learning rate of steps over that of weights; 0: 10 for adaptive rules, 1 for SGD-like ones"),
       real("quant.step_weight_decay", 0.0, kNotNegative, {kReplica, "swd"}, "weight decay of steps"),
+      text("quant.arithmetic", "codes", {"codes", "float"}, {kArch, ""},
+           "integer codes, or plain fake-quantized floats"),
       whole("quant.float_epochs", 0, kZeroOrMore, {kArch, "warm"}, "float epochs before calibration, of train.epochs"),
   };
 }
@@ -139,7 +141,7 @@ Rows train_rows() {
       text("run.device", "auto", {"auto", "cpu", "cuda"}, {kRun, ""}, "where to compute"),
       whole("run.threads", 0, {0, 4096}, {kRun, ""}, "CPU threads; 0: all. Never changes a result"),
       text("run.fuse", "all", {"all", "none"}, {kRun, ""}, "graph fusion"),
-      text("run.arithmetic", "codes", {"codes", "float"}, {kRun, ""}, "integer codes, or plain fake-quantized floats"),
+
       whole("run.debug", 0, {0, 1}, {kRun, ""}, "1: check every launch for NaN and overwritten memory"),
   };
 }

@@ -40,6 +40,7 @@ expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 -
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
 printf 'not a checkpoint' > "$work/broken.safetensors"
 expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"
+printf '\x02\x00\x00\x00\x00\x00\x00\x00{}' > "$work/other.safetensors"  # valid, and of no network
 printf '\x89PNG\r\n\x1a\nbroken' > "$work/broken.png"
 expect 3 broken.png -- "$gridstep" data check "$work/broken.png"
 expect 2 scale -- "$gridstep" data reduce "$work/broken.png" "$work/out.png" --scale 5
@@ -55,6 +56,12 @@ expect 2 --resume -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epoch
 expect 0 adam -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run" --resume
 expect 5 diverged -- "$gridstep" train espcn --optimizer sgd --lr 1e30 --epochs 1 "${small[@]}" --out "$work/diverged"
 expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/run/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --json "$work/eval.json"
+expect 0 network -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --arithmetic float --out "$work/plain"
+for arithmetic in codes float; do  # a checkpoint of either arithmetic serves both
+  expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/plain/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --arithmetic $arithmetic
+done
+expect 2 quant.arithmetic -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/plain"
+expect 3 conv1.weight -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --set "train.init=$work/other.safetensors" --out "$work/init"
 if [ "$(id -u)" != 0 ]; then
   mkdir "$work/locked" && chmod a-w "$work/locked"
   expect 1 "$work/locked" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"

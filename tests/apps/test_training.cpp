@@ -51,7 +51,7 @@ std::vector<Cell> cells_of(const Options& o, const fs::path& folder) {
   study.base.set("run.threads", o.threads, "test");
   study.base.set("run.device", std::string("cpu"), "test");
   study.base.set("run.fuse", o.fuse, "test");
-  study.base.set("run.arithmetic", o.arithmetic, "test");
+  study.base.set("quant.arithmetic", o.arithmetic, "test");
   study.base.set("data.cache", (folder / "cache").string(), "test");
   for (const auto& s : o.set) apply_set(study, s);
   return expand_cells(study);

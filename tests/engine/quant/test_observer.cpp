@@ -2,6 +2,7 @@
 #include "engine/quant/observer.h"
 
 #include <cmath>
+#include <limits>
 
 #include "engine/base/strict_math.h"
 #include "kernels/quantize/quantize.h"
@@ -117,4 +118,14 @@ TEST_CASE("calibration sets s0 and the parameter of every site, layer by layer",
       }
     }
   }
+}
+
+TEST_CASE("values that are not finite are passed over", "[quant]") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> clean{0.0f, 0.5f, 1.0f, 2.0f}, dirty{0.0f, inf, 0.5f, nan, 1.0f, -inf, 2.0f};
+  for (const CodeRange range : {CodeRange{0, 255}, CodeRange{-127, 127}, CodeRange{0, 3}}) {
+    for (const bool large : {false, true})
+      CHECK(initial_step(dirty, range, large) == initial_step(clean, range, large));
+  }
+  CHECK(initial_step(std::vector<float>{nan, inf}, {0, 255}, true) == 1.0);
 }
