@@ -102,6 +102,11 @@ void apply_options(Study& study, const StudyArgs& args) {
     study.set_axis(std::move(axis));
   }
   for (const auto& assignment : args.assignments) apply_set(study, assignment);
+  // A folder of photos given and no data set named: div2k reads the official layout and plain train/ and val/ folders.
+  const bool has_root = study.base.is_explicit("data.root") || study.find_axis("data.root") != nullptr;
+  if (has_root && !study.base.is_explicit("data.name") && study.find_axis("data.name") == nullptr) {
+    study.base.set("data.name", std::string("div2k"), "--data");
+  }
 }
 
 // "8,8", "2,4", "float".

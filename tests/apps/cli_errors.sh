@@ -36,7 +36,7 @@ expect 2 -- "$gridstep" study quickstart --set quant.weight_range=ternary --dry-
 expect 2 espcn -- "$gridstep" train escpn --lr 0.001 "${small[@]}" --out "$work/a"
 expect 3 "$work/nowhere" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/nowhere" --device cpu --out "$work/b"
 mkdir "$work/empty"
-expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/empty" --device cpu --out "$work/c"
+expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/empty" --device cpu --out "$work/c"
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
 printf 'not a checkpoint' > "$work/broken.safetensors"
 expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"
