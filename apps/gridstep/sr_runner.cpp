@@ -119,7 +119,8 @@ std::vector<CellOutcome> SrRunner::run(std::span<const Cell> cells, const RunOpt
   for (const auto& [step, members] : by_step) {
     std::vector<Cell> group;
     for (const std::size_t i : members) group.push_back(cells[i]);
-    SrTraining training(*device_, group, options, d.resident, d.val.photos(), d.train_sample, eval_memory(*device_));
+    SrTraining training(*device_, group, options, d.resident, d.val.photos(), d.train_sample,
+                        d.train.digest() + "-" + d.val.digest(), eval_memory(*device_));
     const auto results = training.run();
     for (std::size_t k = 0; k < members.size(); ++k) outcomes[members[k]] = results[k];
   }

@@ -128,11 +128,12 @@ std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell) {
 
 SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options,
                        const ResidentPhotos& photos, const std::vector<SrPhoto>& val,
-                       const std::vector<SrPhoto>& train_sample, Bytes eval_memory)
+                       const std::vector<SrPhoto>& train_sample, std::string data_digest, Bytes eval_memory)
     : device_(device),
       options_(options),
       config_(cells.front().config),
       task_(sr_task(config_)),
+      data_digest_(std::move(data_digest)),
       population_(device, training_graphs(task_, photos.table()), all_settings(cells),
                   {.steps_per_epoch = steps_of(config_, photos),
                    .epochs = config_.get_int("train.epochs"),
@@ -172,6 +173,12 @@ void SrTraining::load() {
     const auto& settings = population_.replicas()[i];
     const CheckpointState state = load_checkpoint(file, population_.store(), static_cast<int>(i),
                                                   slots_in_use(settings.rule, settings.optimizer));
+    const auto digest = state.extra.find("data");
+    if (digest != state.extra.end() && digest->second != data_digest_) {
+      fail<DataError>(
+          "{} was trained on other photos than are there now; restore them, or start anew with another --out",
+          p.folder.string());
+    }
     step = state.step;
     status.push_back(state.status);
     const Json saved = Json::parse(state.extra.at("progress"));
@@ -329,6 +336,7 @@ void SrTraining::save_cell(std::size_t i, const char* which, const std::vector<R
   state.status = status[i];
   state.extra = {{"progress", saved.dump()},
                  {"config", portable_config(cells_[i]->config)},
+                 {"data", data_digest_},
                  {"quantized", population_.is_quantized() ? "1" : "0"}};
   save_checkpoint(checkpoint_path(p.folder, which), population_.store(), static_cast<int>(i),
                   slots_in_use(settings.rule, settings.optimizer), state);

@@ -25,8 +25,10 @@ struct CellProgress {
 
 class SrTraining {
  public:
+  // `data_digest` names the photos' content: a checkpoint of other photos is refused.
   SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options, const ResidentPhotos& photos,
-             const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, Bytes eval_memory);
+             const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, std::string data_digest,
+             Bytes eval_memory);
 
   std::vector<CellOutcome> run();
 
@@ -48,6 +50,7 @@ class SrTraining {
   RunOptions options_;
   const Config& config_;  // of the first cell: the keys that all cells share
   SrTask task_;
+  std::string data_digest_;
   Population population_;
   SrEvaluator val_, train_sample_;
   std::int64_t steps_per_epoch_;

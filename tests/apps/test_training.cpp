@@ -207,3 +207,12 @@ TEST_CASE("a plan larger than the memory is refused before anything is allocated
   for (int i = 0; i < 4096; ++i) many.push_back(cells[0]);
   CHECK_THROWS_AS(train(folder.path(), many, o), DeviceError);
 }
+
+TEST_CASE("a resume on other photos is refused") {
+  const TemporaryFolder folder;
+  const Options o{.set = {"train.epochs=1"}};
+  train(folder.path(), cells_of(o, folder.path()), o);
+  Options other{.set = {"data.synthetic_images=4"}};
+  other.resume = true;
+  CHECK_THROWS_AS(train(folder.path(), cells_of(other, folder.path()), other), DataError);
+}
