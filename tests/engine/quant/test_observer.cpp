@@ -92,12 +92,12 @@ TEST_CASE("calibration sets s0 and the parameter of every site, layer by layer",
       ProgramBench bench(std::move(built.graph), {.replicas = 2});
       bench.store().initialise({3, 4});
       std::fill_n(bench.parameter("conv2.weight", 1).begin() + 7 * 576, 576, 0.0f);  // a dead channel
-      bench.store().upload_status({{.first_fault = 5}, {.inexact = 6}});
+      bench.store().upload_status({{.clipped = 5}, {.inexact = 6}});
       const auto pixels = byte_values(4 * 8 * 8 * 3, 5);
       calibrate_espcn(bench.store(), c, [&](Program& program) {
         for (int r = 0; r < 2; ++r) std::copy(pixels.begin(), pixels.end(), program.tensor("lr").at<std::uint8_t>(r));
       });
-      CHECK((bench.status(0).first_fault == 5 && bench.status(1).inexact == 6 && bench.status(1).first_fault == 0));
+      CHECK((bench.status(0).clipped == 5 && bench.status(1).inexact == 6 && bench.status(1).first_fault == 0));
       for (int r = 0; r < 2; ++r) fill(bench.values<std::uint8_t>("lr", r), pixels);
       bench.run();
       for (int r = 0; r < 2; ++r) {
@@ -128,4 +128,20 @@ TEST_CASE("values that are not finite are passed over", "[quant]") {
       CHECK(initial_step(dirty, range, large) == initial_step(clean, range, large));
   }
   CHECK(initial_step(std::vector<float>{nan, inf}, {0, 255}, true) == 1.0);
+}
+
+TEST_CASE("calibration passes over a replica with a fault", "[quant]") {
+  const EspcnCase c{
+      .model = {.scale = 3, .activation = "relu", .quant = {}}, .n = 2, .h = 8, .w = 8, .backward = false};
+  EspcnGraph built = espcn_graph(c);
+  const auto sites = built.built.quantizers;
+  ProgramBench bench(std::move(built.graph), {.replicas = 2});
+  bench.store().initialise({3, 4});
+  bench.store().upload_status({{.first_fault = 5}, {}});
+  calibrate_espcn(bench.store(), c, [](Program&) {});
+  CHECK(bench.status(0).first_fault == 5);
+  for (const QuantizerSite& site : sites) {
+    for (const float s0 : bench.parameter(site.state, 0)) CHECK(s0 == 1.0f);  // as before calibration
+  }
+  CHECK(bench.parameter("conv1.weight_step0", 1)[0] != 1.0f);
 }
