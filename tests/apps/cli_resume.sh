@@ -32,7 +32,11 @@ TOML
 
 # exec: the process that is killed must be the program, not a shell around it
 study() { exec "$gridstep" study "$work/kill.toml" --device cpu --threads 2 --set "data.cache=$work/cache" --out "$1" "${@:2}"; }
-state() { (cd "$1/cells" && find . -name '*.safetensors' | sort | xargs sha256sum; sed -E 's/"seconds": ?[0-9.e-]+/"seconds": 0/' ../results.json); }
+# How long a cell took, and with how many others (a kill between two checkpoints parts a population), belongs to the run, not to the result.
+state() {
+  (cd "$1/cells" && find . -name '*.safetensors' | sort | xargs sha256sum
+    sed -E 's/"seconds": ?[0-9.e-]+/"seconds": 0/; s/"replicas": ?[0-9]+/"replicas": 0/' ../results.json)
+}
 
 (study "$work/whole") > "$work/log" 2>&1 || { cat "$work/log"; fail "the uninterrupted study exited with $?"; }
 state "$work/whole" > "$work/wanted"
