@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -105,7 +106,15 @@ void build_pack(const SrSource& source, const SrDataOptions& options, const fs::
   });
 }
 
-// Removes packs of earlier states of the same sources.
+// Another process may be building the pack right now: a temporary file counts as left behind only after a while.
+bool is_leftover(const fs::directory_entry& entry, const std::string& name) {
+  if (name.find(".pack.tmp") == std::string::npos) return false;
+  std::error_code error;
+  const auto age = fs::file_time_type::clock::now() - entry.last_write_time(error);
+  return !error && age > std::chrono::hours(1);
+}
+
+// Removes packs of earlier states of the same sources, and what a killed process left of one.
 void remove_outdated(const fs::path& folder, const std::string& prefix, const fs::path& current) {
   std::error_code error;
   for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
@@ -113,7 +122,8 @@ void remove_outdated(const fs::path& folder, const std::string& prefix, const fs
     const bool pack = name.starts_with(prefix) && name.size() == current.filename().string().size() &&
                       it->path().extension() == ".pack";
     std::error_code ignored;
-    if (pack && name != current.filename().string()) fs::remove(it->path(), ignored);
+    const bool outdated = pack && name != current.filename().string();
+    if (outdated || (name.starts_with(prefix) && is_leftover(*it, name))) fs::remove(it->path(), ignored);
   }
 }
 

@@ -52,6 +52,15 @@ GS_HD Terms terms_of(Role role, const StepParams& p) {
   return terms;
 }
 
+// The parameters as a tensor of this role sees them.
+GS_HD StepParams params_of(Role role, const StepParams& p) {
+  StepParams own = p;
+  if (role == Role::kStep) {
+    for (int i = 0; i < kHyper; ++i) own.hyper[i] = p.step_hyper[i];
+  }
+  return own;
+}
+
 // Keeps a learned step (or its logarithm) usable, see optimizer.h; true where a bound was met. NaN stays NaN.
 GS_HD bool bound_step(StepKind kind, float& value, float step0) {
   if (kind == StepKind::kLinear) {

@@ -1,5 +1,8 @@
 #include "optim/registry.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "engine/base/error.h"
 #include "engine/base/names.h"
 
@@ -120,12 +123,18 @@ int slots_in_use(int rule, const Settings& settings) {
   return entry(rule).slots_in_use(params);
 }
 
-void prepare_step(int rule, const Settings& settings, std::int64_t step, double lr, StepParams& params) {
+void prepare_step(int rule, const Settings& settings, std::int64_t step, double lr, StepParams& params,
+                  std::int64_t uncalibrated) {
   GS_CHECK(step >= 1 && step <= 0xffffffffLL, "optimizer step {} is out of range (they count from 1)", step);
+  GS_CHECK(uncalibrated >= 0 && uncalibrated < step, "of {} steps, {} cannot lie before calibration", step,
+           uncalibrated);
   params.rule = rule;
   params.step = static_cast<std::uint32_t>(step);
   params.step_lr_factor = static_cast<float>(settings.at(kStepLrFactor));
   params.step_weight_decay = static_cast<float>(settings.at(kStepWeightDecay));
+  StepParams of_steps;
+  entry(rule).prepare(settings, step - uncalibrated, lr, of_steps);
+  std::copy(std::begin(of_steps.hyper), std::end(of_steps.hyper), std::begin(params.step_hyper));
   for (float& value : params.hyper) value = 0.0f;
   entry(rule).prepare(settings, step, lr, params);
 }

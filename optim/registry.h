@@ -47,8 +47,10 @@ Settings resolve_settings(int rule, const std::map<std::string, double, std::les
 // State arrays the rule needs under these settings (sgd without momentum: 0).
 int slots_in_use(int rule, const Settings& settings);
 
-// Fills rule, step, lr, weight_decay, step_lr_factor, step_weight_decay and hyper; leaves seed, epoch and first_sample
-// alone. `step` counts from 1; `lr` is the scheduled rate (engine/train/schedule.h).
-void prepare_step(int rule, const Settings& settings, std::int64_t step, double lr, StepParams& params);
+// Fills rule, step, lr, weight_decay, step_lr_factor, step_weight_decay, hyper and step_hyper; leaves seed, epoch and
+// first_sample alone. `step` counts from 1; `lr` is the scheduled rate (engine/train/schedule.h). `uncalibrated` steps
+// lay before calibration: corrections for slots that start at zero count the updates of quantizer steps from there.
+void prepare_step(int rule, const Settings& settings, std::int64_t step, double lr, StepParams& params,
+                  std::int64_t uncalibrated = 0);
 
 }  // namespace gridstep

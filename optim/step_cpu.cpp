@@ -246,7 +246,7 @@ void Driver::run_update(const TaskContext& context) {
   for (int i = first_tile[task]; i < first_tile[task + 1]; ++i) {
     const OptimizerTile& tile = plan.tiles[static_cast<std::size_t>(i)];
     const TileView view = replica.from(tile.begin);
-    bad |= update(tile, view, state, p);
+    bad |= update(tile, view, state, params_of(tile.role, p));
     if (tile.step_kind != StepKind::kNone) bound_steps(tile, view, replica.w + tile.step0);
   }
   if (bad) std::atomic_ref(status[context.replica].first_fault).store(update_fault(p), std::memory_order_relaxed);

@@ -253,10 +253,10 @@ __device__ __forceinline__ bool update_by_rule(const TileView& v, int size, bool
 
 __global__ void __launch_bounds__(kThreads) update_kernel(const __grid_constant__ Arguments a) {
   const int replica = static_cast<int>(blockIdx.y);
-  const StepParams p = a.params[replica];
-  if (replica_rests(a, replica, p)) return;
+  if (replica_rests(a, replica, a.params[replica])) return;
   const AllOptimizers* const rules = nullptr;
   const OptimizerTile tile = a.tiles[blockIdx.x];
+  const StepParams p = params_of(tile.role, a.params[replica]);
   Terms terms = terms_of(tile.role, p);
   const Norms norms = norms_of(p.rule, rules);
   if (norms == Norms::kGlobal) {

@@ -8,7 +8,7 @@
 
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/sr_evaluator.h"
-#include "apps/gridstep/sr_runner.h"
+#include "apps/gridstep/task_runner.h"
 #include "data/codecs/decode.h"
 #include "data/codecs/encode.h"
 #include "engine/base/error.h"

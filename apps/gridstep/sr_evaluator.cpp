@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "engine/base/error.h"
 #include "kernels/psnr/psnr.h"
 
 namespace gridstep {
 namespace {
+
+// Whole images up to this much memory for one network, whatever the machine has: tiles pay for their halo.
+constexpr Bytes kWholeImageMemory = Bytes{256} << 20;
 
 // A window of an LR image: the part [y0, y1) x [x0, x1) that it stands for, and the part with its halo that is
 // computed.
@@ -47,23 +51,23 @@ void paste(const Image& part, const Tile& t, int scale, Image& out) {
   }
 }
 
-// Runs a metrics program on a prediction per replica and adds the results.
-void measure(Program& program, ParameterStore& store, const std::vector<Image>& predictions, const ImageView& hr,
-             bool with_ssim, std::vector<SrMetrics>& sums) {
-  Device& device = store.device();
+// Runs a metrics program on a prediction per replica and adds the results to those at `sums`.
+void measure(Program& program, Device& device, const std::vector<Image>& predictions, const ImageView& hr,
+             bool with_ssim, SrMetrics* sums) {
+  const int count = static_cast<int>(predictions.size());
   device.upload(program.tensor("hr").at<std::byte>(0), hr.pixels, static_cast<Bytes>(hr.size_bytes()));
-  for (int r = 0; r < store.replicas(); ++r) {
+  for (int r = 0; r < count; ++r) {
     const Image& p = predictions[static_cast<std::size_t>(r)];
     device.upload(program.tensor("prediction").at<std::byte>(r), p.pixels.data(), static_cast<Bytes>(p.pixels.size()));
   }
   program.run();
   device.synchronize();
-  for (int r = 0; r < store.replicas(); ++r) {
+  for (int r = 0; r < count; ++r) {
     double psnr[4], loss, ssim[2] = {0.0, 0.0};
     device.download(psnr, program.tensor("psnr").at<std::byte>(r), sizeof psnr);
     device.download(&loss, program.tensor("loss").at<std::byte>(r), sizeof loss);
     if (with_ssim) device.download(ssim, program.tensor("ssim").at<std::byte>(r), sizeof ssim);
-    SrMetrics& m = sums[static_cast<std::size_t>(r)];
+    SrMetrics& m = sums[r];
     m.psnr_rgb += psnr[static_cast<int>(PsnrOutput::kPsnrRgb)];
     m.psnr_y += psnr[static_cast<int>(PsnrOutput::kPsnrY)];
     m.ssim_rgb += ssim[0];
@@ -84,47 +88,85 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
     : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {}
 
-// Programs are bound to a store's memory and to a phase.
-void SrEvaluator::forget_programs(const ParameterStore& store, bool quantized) {
-  if (store_ != &store) metrics_.clear();
-  if (store_ != &store || quantized_ != quantized) inference_.clear();
-  store_ = &store;
-  quantized_ = quantized;
+Bytes SrEvaluator::largest_need(DeviceKind device) const {
+  if (largest_need_ >= 0) return largest_need_;
+  std::set<Size> sizes;
+  for (const SrPhoto& photo : photos_) sizes.insert({photo.lr.height, photo.lr.width});
+  Bytes largest = 0;
+  for (const Size size : sizes) {
+    const int side = tile_side(device, ImageView{size.h, size.w, 3, nullptr});
+    const int halo = 2 * find_model(task_.model).receptive_radius;
+    const int h = std::min(size.h, side + halo), w = std::min(size.w, side + halo);
+    const Bytes predict =
+        plan_program(sr_inference_graph(task_, h, w, task_.options.quant.enabled), device).per_replica;
+    const Graph measuring = sr_metrics_graph(task_, size.h * task_.scale(), size.w * task_.scale(), true);
+    largest = std::max(largest, predict + plan_program(measuring, device).per_replica);
+  }
+  return largest_need_ = largest;
 }
 
-Program& SrEvaluator::inference(ParameterStore& store, Size size, bool quantized) {
-  return inference_.get(size, store, memory_, [&] { return sr_inference_graph(task_, size.h, size.w, quantized); });
+int SrEvaluator::group_size(DeviceKind device, int replicas) const {
+  const Bytes one = largest_need(device);
+  if (one > memory_) {
+    fail<DeviceError>(
+        "evaluating one network on the largest image needs {} MiB, {} MiB are to be had for it; leave out the largest "
+        "images{}",
+        one >> 20, memory_ >> 20, tile_ == 0 ? ", or give --set eval.tile=256" : "");
+  }
+  return static_cast<int>(std::clamp<Bytes>(memory_ / std::max<Bytes>(one, 1), 1, replicas));
 }
 
-Program& SrEvaluator::metrics(ParameterStore& store, Size size, bool with_ssim) {
-  return metrics_.get({size, with_ssim}, store, memory_,
-                      [&] { return sr_metrics_graph(task_, size.h, size.w, with_ssim); });
+Bytes SrEvaluator::planned_bytes(DeviceKind device, int replicas) const {
+  return largest_need(device) * group_size(device, replicas);
 }
 
-int SrEvaluator::tile_side(ParameterStore& store, const ImageView& lr, bool quantized) {
+int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
   if (tile_ > 0) return tile_;
+  const int halo = 2 * find_model(task_.model).receptive_radius;
   int side = std::max(lr.height, lr.width);
   const auto fits = [&](int s) {
-    const Graph graph = sr_inference_graph(task_, std::min(s, lr.height), std::min(s, lr.width), quantized);
-    return plan_program(graph, store.device().kind()).per_replica * store.replicas() <= memory_;
+    const Graph graph = sr_inference_graph(task_, std::min(s + halo, lr.height), std::min(s + halo, lr.width),
+                                           task_.options.quant.enabled);
+    return plan_program(graph, device).per_replica <= kWholeImageMemory;
   };
   while (side > 64 && !fits(side)) side = (side + 1) / 2;
   return side;
 }
 
-void SrEvaluator::predict(ParameterStore& store, const ImageView& lr, bool quantized, std::vector<Image>& out) {
-  Device& device = store.device();
+// Programs belong to the store they were recorded for, and those of inference to a phase.
+void SrEvaluator::prepare(const ParameterStore& store, int group, bool quantized) {
+  const bool fits = store_ && &store_->store().device() == &store.device() && store_->store().replicas() == group &&
+                    store_->store().stride() == store.stride();
+  if (!fits || quantized_ != quantized) inference_.clear();
+  quantized_ = quantized;
+  if (fits) return;
+  metrics_.clear();
+  store_ = std::make_unique<EvaluationStore>(store, group);
+}
+
+Program& SrEvaluator::inference(Size size) {
+  return inference_.get(size, store_->store(), memory_,
+                        [&] { return sr_inference_graph(task_, size.h, size.w, quantized_); });
+}
+
+Program& SrEvaluator::metrics(Size size, bool with_ssim) {
+  return metrics_.get({size, with_ssim}, store_->store(), memory_,
+                      [&] { return sr_metrics_graph(task_, size.h, size.w, with_ssim); });
+}
+
+void SrEvaluator::predict(const ImageView& lr, int count, std::vector<Image>& out) {
+  Device& device = store_->store().device();
   const int scale = task_.scale();
-  out.assign(static_cast<std::size_t>(store.replicas()), Image(lr.height * scale, lr.width * scale, 3));
+  out.assign(static_cast<std::size_t>(count), Image(lr.height * scale, lr.width * scale, 3));
   const int halo = find_model(task_.model).receptive_radius;
-  for (const Tile& t : tiles_of(lr.height, lr.width, tile_side(store, lr, quantized), halo)) {
+  for (const Tile& t : tiles_of(lr.height, lr.width, tile_side(device.kind(), lr), halo)) {
     const Image in = window(lr, t);
-    Program& program = inference(store, {in.height, in.width}, quantized);
+    Program& program = inference({in.height, in.width});
     device.upload(program.tensor("lr").at<std::byte>(0), in.pixels.data(), static_cast<Bytes>(in.pixels.size()));
     program.run();
     device.synchronize();
     Image part(in.height * scale, in.width * scale, 3);
-    for (int r = 0; r < store.replicas(); ++r) {
+    for (int r = 0; r < count; ++r) {
       device.download(part.pixels.data(), program.tensor("pixels").at<std::byte>(r),
                       static_cast<Bytes>(part.pixels.size()));
       paste(part, t, scale, out[static_cast<std::size_t>(r)]);
@@ -132,27 +174,32 @@ void SrEvaluator::predict(ParameterStore& store, const ImageView& lr, bool quant
   }
 }
 
-Image SrEvaluator::enlarge(ParameterStore& store, int replica, const ImageView& lr, bool quantized) {
-  forget_programs(store, quantized);
+Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const ImageView& lr, bool quantized) {
+  prepare(store, 1, quantized);
+  store_->take(store, replica, 1);
   std::vector<Image> out;
-  predict(store, lr, quantized, out);
-  return std::move(out[static_cast<std::size_t>(replica)]);
+  predict(lr, 1, out);
+  return std::move(out.front());
 }
 
-std::vector<SrMetrics> SrEvaluator::evaluate(ParameterStore& store, bool quantized, bool with_ssim) {
-  forget_programs(store, quantized);
-  const auto status = store.download_status();
+std::vector<SrMetrics> SrEvaluator::evaluate(const ParameterStore& store, bool quantized, bool with_ssim) {
+  const int group = group_size(store.device().kind(), store.replicas());
+  prepare(store, group, quantized);
   std::vector<SrMetrics> sums(static_cast<std::size_t>(store.replicas()));
   std::vector<Image> predictions;
-  for (const SrPhoto& photo : photos_) {
-    predict(store, photo.lr, quantized, predictions);
-    measure(metrics(store, {photo.hr.height, photo.hr.width}, with_ssim), store, predictions, photo.hr, with_ssim,
-            sums);
+  for (int first = 0; first < store.replicas(); first += group) {
+    const int count = std::min(group, store.replicas() - first);
+    SrMetrics* const sum = sums.data() + first;
+    store_->take(store, first, count);
+    for (const SrPhoto& photo : photos_) {
+      predict(photo.lr, count, predictions);
+      measure(metrics({photo.hr.height, photo.hr.width}, with_ssim), store.device(), predictions, photo.hr, with_ssim,
+              sum);
+    }
+    const std::vector<bool> faults = store_->faults();
+    for (int r = 0; r < count; ++r) sum[r].fault = faults[static_cast<std::size_t>(r)];
   }
   divide(sums, photos_.size());
-  const auto after = store.download_status();
-  for (std::size_t r = 0; r < sums.size(); ++r) sums[r].fault = after[r].first_fault != status[r].first_fault;
-  store.upload_status(status);
   return sums;
 }
 
@@ -161,7 +208,7 @@ SrMetrics SrEvaluator::bicubic(Device& device) const {
   std::vector<SrMetrics> sums(1);
   for (const SrPhoto& photo : photos_) {
     Program program(sr_metrics_graph(task_, photo.hr.height, photo.hr.width, true), none);
-    measure(program, none, {bicubic_enlarge(photo.lr, task_.scale())}, photo.hr, true, sums);
+    measure(program, device, {bicubic_enlarge(photo.lr, task_.scale())}, photo.hr, true, sums.data());
   }
   divide(sums, photos_.size());
   return sums[0];

@@ -1,8 +1,9 @@
 // Evaluation of super-resolution networks on whole images.
 //
-// One program per image size (kept), all replicas at once; images too large for the memory given are cut into tiles
-// with a halo of the network's receptive radius, which gives the same pixels bit for bit. The output is clamped and
-// rounded to 8 bits before anything is measured. A metric is the mean over images; PSNR in dB.
+// One program per image size (kept), replicas in groups that fit the memory given. Large images are cut into tiles with
+// a halo of the network's receptive radius, which gives the same pixels bit for bit; where, depends on the image and
+// the network only. The output is clamped and rounded to 8 bits before anything is measured. A metric is the mean over
+// images; PSNR in dB.
 #pragma once
 
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "apps/gridstep/sr_task.h"
+#include "engine/train/evaluation_store.h"
 
 namespace gridstep {
 
@@ -45,34 +47,40 @@ class ProgramCache {
 
 class SrEvaluator {
  public:
-  // `tile`: LR pixels per side, 0: whole images as long as they fit `memory` bytes.
+  // `tile`: LR pixels per side, 0: whole images unless they are very large.
   SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory);
-  // Per replica. The replicas' status is left as it was; a fault that only the evaluation met is in SrMetrics::fault.
-  std::vector<SrMetrics> evaluate(ParameterStore& store, bool quantized, bool with_ssim);
+  // Per replica. The store is only read. Throws DeviceError when the memory given does not suffice for one network.
+  std::vector<SrMetrics> evaluate(const ParameterStore& store, bool quantized, bool with_ssim);
 
   // The enlarged image of one replica.
-  Image enlarge(ParameterStore& store, int replica, const ImageView& lr, bool quantized);
+  Image enlarge(const ParameterStore& store, int replica, const ImageView& lr, bool quantized);
 
   // The same measurement of bicubic enlargement: the floor.
   SrMetrics bicubic(Device& device) const;
+
+  // What evaluating `replicas` networks takes: a group of them, with its programs for the largest image.
+  Bytes planned_bytes(DeviceKind device, int replicas) const;
 
  private:
   struct Size {
     int h, w;
     auto operator<=>(const Size&) const = default;
   };
-  Program& inference(ParameterStore& store, Size size, bool quantized);
-  Program& metrics(ParameterStore& store, Size size, bool with_ssim);
-  void predict(ParameterStore& store, const ImageView& lr, bool quantized, std::vector<Image>& out);
-  int tile_side(ParameterStore& store, const ImageView& lr, bool quantized);
-  void forget_programs(const ParameterStore& store, bool quantized);
+  Bytes largest_need(DeviceKind device) const;  // of one network on one image
+  int group_size(DeviceKind device, int replicas) const;
+  int tile_side(DeviceKind device, const ImageView& lr) const;
+  void prepare(const ParameterStore& store, int group, bool quantized);
+  Program& inference(Size size);
+  Program& metrics(Size size, bool with_ssim);
+  void predict(const ImageView& lr, int count, std::vector<Image>& out);
 
   SrTask task_;
   const std::vector<SrPhoto>& photos_;
   int tile_;
   Bytes memory_;
-  const ParameterStore* store_ = nullptr;  // that the programs below are bound to
+  mutable Bytes largest_need_ = -1;  // once it is known
   bool quantized_ = false;
+  std::unique_ptr<EvaluationStore> store_;  // before the programs, which are bound to it
   ProgramCache<Size> inference_;
   ProgramCache<std::pair<Size, bool>> metrics_;
 };

@@ -1,26 +1,14 @@
 #include "apps/gridstep/sr_runner.h"
 
 #include <algorithm>
-#include <map>
-#include <nlohmann/json.hpp>
 
-#include "apps/gridstep/commands.h"
-#include "apps/gridstep/sr_training.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
-#include "engine/device/cpu_info.h"
-#include "engine/device/plugin.h"
-#include "kernels/conv2d/onednn.h"
 
 namespace gridstep {
 namespace {
 
 constexpr std::size_t kTrainSample = 3;  // training photos that are evaluated beside the validation set
-constexpr Bytes kMaxEvalMemory = Bytes{1} << 30;
-constexpr int kCpuReplicasPerThread = 2;
-constexpr int kCudaReplicas = 100;
-
-Bytes eval_memory(const Device& device) { return std::min(kMaxEvalMemory, device.available_bytes() / 4); }
 
 std::string data_key(const Config& c) {
   std::string key;
@@ -37,31 +25,53 @@ void report(const SrDataset& dataset) {
   for (const SkippedFile& f : dataset.skipped()) log_warn("left out {}: {}", f.name, f.reason);
 }
 
-std::string mib(Bytes bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0); }
+class SrTraining final : public TrainingTask {
+ public:
+  SrTraining(SrTask task, const ResidentPhotos& photos, std::int64_t steps, std::string digest, SrEvaluator val,
+             SrEvaluator sample)
+      : task_(std::move(task)),
+        table_(photos.table()),
+        steps_(steps),
+        digest_(std::move(digest)),
+        val_(std::move(val)),
+        sample_(std::move(sample)) {}
+
+  TrainingGraphs graphs() const override {
+    TrainingGraphs graphs;
+    graphs.train = [task = task_, table = table_](bool quantized) { return sr_training_graph(task, table, quantized); };
+    if (task_.options.quant.enabled) {
+      graphs.calibration = [task = task_, table = table_] { return sr_calibration_graph(task, table); };
+    }
+    return graphs;
+  }
+  std::int64_t batch() const override { return task_.batch; }
+  std::int64_t steps_per_epoch() const override { return steps_; }
+  std::string data_digest() const override { return digest_; }
+
+  std::vector<Measured> measure(const ParameterStore& store, Split split, bool quantized, bool everything) override {
+    std::vector<Measured> measured;
+    SrEvaluator& evaluator = split == Split::kVal ? val_ : sample_;
+    for (const SrMetrics& m : evaluator.evaluate(store, quantized, everything)) {
+      measured.push_back({{{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"loss", m.loss}}, m.fault});
+      if (everything) measured.back().metrics["ssim"] = m.ssim_y;
+    }
+    return measured;
+  }
+
+ private:
+  SrTask task_;
+  PhotoTable table_;
+  std::int64_t steps_;
+  std::string digest_;
+  SrEvaluator val_, sample_;
+};
+
+std::int64_t steps_of(const Config& c, const ResidentPhotos& photos) {
+  const std::int64_t chosen = c.get_int("train.steps_per_epoch");
+  return chosen > 0 ? chosen : photos.steps_per_epoch(c.get_int("train.batch"));
+}
 
 }  // namespace
-
-std::unique_ptr<Device> open_device(const Config& config) {
-  const std::string& wanted = config.get_string("run.device");
-  const auto threads = static_cast<int>(config.get_int("run.threads"));
-  if (wanted == "cpu") return make_cpu_device(threads);
-  const PluginStatus& plugin = cuda_plugin();
-  std::string reason = plugin.reason;
-  if (plugin.registry != nullptr) {
-    try {
-      return plugin.registry->make_device(0);
-    } catch (const DeviceError& error) {
-      reason = error.what();
-    }
-  }
-  if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
-  log_info("device: cpu, because CUDA cannot be used: {}", reason);
-  return make_cpu_device(threads);
-}
-
-std::unique_ptr<CellRunner> make_runner(const Config& run_options) {
-  return std::make_unique<SrRunner>(open_device(run_options));
-}
 
 SrRunner::Data& SrRunner::data(const Config& config) {
   const std::string key = data_key(config);
@@ -71,7 +81,7 @@ SrRunner::Data& SrRunner::data(const Config& config) {
   report(train);
   SrDataset val = open_sr_dataset(sr_data(config, "val"));
   report(val);
-  ResidentPhotos resident(*device_, train, static_cast<int>(config.get_int("train.patch")));
+  ResidentPhotos resident(device(), train, static_cast<int>(config.get_int("train.patch")));
   if (resident.left_out() > 0) {
     log_info("data: {} training photos are smaller than a patch of {} pixels and left out", resident.left_out(),
              config.get_int("train.patch"));
@@ -83,54 +93,31 @@ SrRunner::Data& SrRunner::data(const Config& config) {
   return *data_;
 }
 
-Bytes SrRunner::program_bytes(const Config& config, int replicas) {
+SrEvaluator SrRunner::evaluator(const Config& config, const std::vector<SrPhoto>& photos) {
+  return {sr_task(config), photos, static_cast<int>(config.get_int("eval.tile")), evaluation_budget()};
+}
+
+std::unique_ptr<TrainingTask> SrRunner::make_task(const Config& config) {
+  const Data& d = data(config);
+  return std::make_unique<SrTraining>(sr_task(config), d.resident, steps_of(config, d.resident),
+                                      d.train.digest() + "-" + d.val.digest(), evaluator(config, d.val.photos()),
+                                      evaluator(config, d.train_sample));
+}
+
+Graph SrRunner::training_graph(const Config& config) {
   const SrTask task = sr_task(config);
-  const Graph graph = sr_training_graph(task, data(config).resident.table(), task.options.quant.enabled);
-  Bytes parameters = 0;
-  for (const ParameterInfo& p : graph.parameters()) parameters += align_up(p.shape.elements() * 4);
-  constexpr int kArrays = 5;  // weights, gradients and at most three optimizer slots
-  return (plan_program(graph, device_->kind()).per_replica + kArrays * parameters) * replicas;
+  return sr_training_graph(task, data(config).resident.table(), task.options.quant.enabled);
 }
 
-int SrRunner::preferred_replicas(const Config& config) {
-  int replicas = device_->kind() == DeviceKind::kCuda ? kCudaReplicas : kCpuReplicasPerThread * device_->threads();
-  const Bytes one = program_bytes(config, 1), available = device_->available_bytes() / 2;
-  replicas = static_cast<int>(std::clamp<Bytes>(available / std::max<Bytes>(one, 1), 1, replicas));
-  return replicas;
-}
-
-std::vector<CellOutcome> SrRunner::run(std::span<const Cell> cells, const RunOptions& options) {
-  const Config& config = cells.front().config;
-  Data& d = data(config);
-  const Bytes need = program_bytes(config, static_cast<int>(cells.size())), have = device_->available_bytes();
-  if (need > have) {
-    const Bytes fitting = have / std::max<Bytes>(program_bytes(config, 1), 1);
-    fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(),
-                      config.get_int("train.batch"), mib(need), mib(have),
-                      fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting)
-                                   : "use a smaller train.batch or train.patch");
-  }
-  // Cells whose checkpoints stand at different steps (killed between two of them, or another population size) go on in
-  // groups of their own.
-  std::map<std::int64_t, std::vector<std::size_t>> by_step;
-  for (std::size_t i = 0; i < cells.size(); ++i)
-    by_step[options.resume ? checkpoint_step(options.folder, cells[i]) : 0].push_back(i);
-  std::vector<CellOutcome> outcomes(cells.size());
-  for (const auto& [step, members] : by_step) {
-    std::vector<Cell> group;
-    for (const std::size_t i : members) group.push_back(cells[i]);
-    SrTraining training(*device_, group, options, d.resident, d.val.photos(), d.train_sample,
-                        d.train.digest() + "-" + d.val.digest(), eval_memory(*device_));
-    const auto results = training.run();
-    for (std::size_t k = 0; k < members.size(); ++k) outcomes[members[k]] = results[k];
-  }
-  return outcomes;
+Bytes SrRunner::evaluation_bytes(const Config& config, int replicas) {
+  const Data& d = data(config);
+  return evaluator(config, d.val.photos()).planned_bytes(device().kind(), replicas) +
+         evaluator(config, d.train_sample).planned_bytes(device().kind(), replicas);
 }
 
 Floor SrRunner::floor(const Config& config) {
-  const SrEvaluator evaluator(sr_task(config), data(config).val.photos(), 0, eval_memory(*device_));
-  const SrMetrics m = evaluator.bicubic(*device_);
-  const std::string& metric = config.get_string("study.metric");
+  const SrMetrics m = evaluator(config, data(config).val.photos()).bicubic(device());
+  const std::string metric = metric_of(config);
   if (metric == "psnr_rgb") return {"bicubic", m.psnr_rgb};
   if (metric == "ssim") return {"bicubic", m.ssim_y};
   if (metric == "loss") return {"bicubic", m.loss};
@@ -138,31 +125,13 @@ Floor SrRunner::floor(const Config& config) {
 }
 
 std::string SrRunner::protocol(const Config& config) {
-  const std::string& metric = config.get_string("study.metric");
+  const std::string metric = metric_of(config);
   const auto scale = config.get_int("model.scale");
   if (metric == "psnr_rgb") return fmt::format("PSNR-RGB, crop {} px, 8-bit output, mean over images", scale + 6);
   if (metric == "loss")
     return fmt::format("{} loss of the 8-bit output, mean over images", config.get_string("train.loss"));
   return fmt::format("{}, BT.601, crop {} px, 8-bit output, mean over images", metric == "ssim" ? "SSIM-Y" : "PSNR-Y",
                      scale);
-}
-
-nlohmann::json SrRunner::environment() {
-  return {{"version", build_id()},
-          {"commit", build_commit()},
-          {"device", device_->describe()},
-          {"processor", cpu_model()},
-          {"instruction_set", cpu_instruction_set()},
-          {"onednn", convolution_library()}};
-}
-
-std::string SrRunner::plan(const Config& config, int replicas) {
-  const Data& d = data(config);
-  const auto chosen = config.get_int("train.steps_per_epoch");
-  const std::int64_t steps = chosen > 0 ? chosen : d.resident.steps_per_epoch(config.get_int("train.batch"));
-  return fmt::format("{} steps per epoch, {} epochs\nmemory for {} networks: {} planned, {} available\n", steps,
-                     config.get_int("train.epochs"), replicas, mib(program_bytes(config, replicas)),
-                     mib(device_->available_bytes()));
 }
 
 }  // namespace gridstep

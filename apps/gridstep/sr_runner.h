@@ -6,21 +6,22 @@
 
 #include "apps/gridstep/resident_photos.h"
 #include "apps/gridstep/sr_evaluator.h"
-#include "engine/study/runner.h"
+#include "apps/gridstep/task_runner.h"
 
 namespace gridstep {
 
-class SrRunner final : public CellRunner {
+class SrRunner final : public TaskRunner {
  public:
-  explicit SrRunner(std::unique_ptr<Device> device) : device_(std::move(device)) {}
+  using TaskRunner::TaskRunner;
 
-  int preferred_replicas(const Config& config) override;
-  std::vector<CellOutcome> run(std::span<const Cell> cells, const RunOptions& options) override;
   Floor floor(const Config& config) override;
-  std::string device_name() override { return device_->describe(); }
   std::string protocol(const Config& config) override;
-  nlohmann::json environment() override;
-  std::string plan(const Config& config, int replicas) override;
+
+ protected:
+  std::unique_ptr<TrainingTask> make_task(const Config& config) override;
+  Graph training_graph(const Config& config) override;
+  Bytes evaluation_bytes(const Config& config, int replicas) override;
+  std::string size_keys() const override { return "train.batch or train.patch"; }
 
  private:
   // Data of the last configuration asked for: the populations of a study mostly share it.
@@ -31,13 +32,9 @@ class SrRunner final : public CellRunner {
     std::vector<SrPhoto> train_sample;  // a few training photos that are evaluated as well
   };
   Data& data(const Config& config);
-  Bytes program_bytes(const Config& config, int replicas);
+  SrEvaluator evaluator(const Config& config, const std::vector<SrPhoto>& photos);
 
-  std::unique_ptr<Device> device_;
   std::unique_ptr<Data> data_;
 };
-
-// The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.
-std::unique_ptr<Device> open_device(const Config& config);
 
 }  // namespace gridstep

@@ -6,13 +6,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "engine/base/error.h"
 
 namespace gridstep {
 namespace {
+
+constexpr std::string_view kTemporary = ".tmp";  // and the writer's process number
 
 std::string reason() { return std::strerror(errno); }
 
@@ -64,7 +68,7 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file_atomic(const fs::path& path, const std::function<void(const Sink&)>& write) {
-  const fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  const fs::path temporary = path.string() + fmt::format("{}{}", kTemporary, ::getpid());
   try {
     {
       Descriptor d(temporary, O_WRONLY | O_CREAT | O_TRUNC);
@@ -84,6 +88,23 @@ void write_file_atomic(const fs::path& path, const std::function<void(const Sink
 
 void write_file_atomic(const fs::path& path, std::string_view content) {
   write_file_atomic(path, [&](const Sink& sink) { sink(content.data(), content.size()); });
+}
+
+void remove_leftovers(const fs::path& folder, double min_age_seconds) {
+  const std::string own = fmt::format("{}{}", kTemporary, ::getpid());
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (auto it = fs::recursive_directory_iterator(folder, error); !error && it != fs::end(it); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const auto at = name.rfind(kTemporary);
+    const bool named_so = at != std::string::npos && at > 0 && at + kTemporary.size() < name.size() &&
+                          name.find_first_not_of("0123456789", at + kTemporary.size()) == std::string::npos;
+    std::error_code gone;
+    if (!named_so || name.ends_with(own) || !it->is_regular_file(gone)) continue;
+    const std::chrono::duration<double> age = fs::file_time_type::clock::now() - it->last_write_time(gone);
+    if (!gone && age.count() >= min_age_seconds) found.push_back(it->path());
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
 }
 
 void append_line(const fs::path& path, std::string_view line) {

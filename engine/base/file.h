@@ -20,6 +20,10 @@ using Sink = std::function<void(const void* data, std::size_t size)>;
 void write_file_atomic(const fs::path& path, const std::function<void(const Sink&)>& write);
 void write_file_atomic(const fs::path& path, std::string_view content);
 
+// Removes the temporary files that killed writers left in the folder and below it. Only for a folder that no other
+// process writes to; `min_age_seconds` spares younger ones where one might.
+void remove_leftovers(const fs::path& folder, double min_age_seconds = 0.0);
+
 // Appends one line and flushes it to the system.
 void append_line(const fs::path& path, std::string_view line);
 

@@ -47,4 +47,16 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return match.empty() ? std::string{} : fmt::format(" (did you mean '{}'?)", match);
 }
 
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> items;
+  while (true) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    const std::string_view item = text.substr(0, end);
+    const std::size_t first = item.find_first_not_of(" \t"), last = item.find_last_not_of(" \t");
+    items.emplace_back(first == std::string_view::npos ? "" : item.substr(first, last - first + 1));
+    if (end == text.size()) return items;
+    text.remove_prefix(end + 1);
+  }
+}
+
 }  // namespace gridstep

@@ -13,6 +13,9 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 // "a, b, c"
 std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
+// The items between separators, without the blanks around them.
+std::vector<std::string> split(std::string_view text, char separator);
+
 // " (did you mean 'x'?)" or an empty string.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
 

@@ -7,6 +7,8 @@
 
 namespace gridstep {
 
+constexpr int kHyper = 8;
+
 struct StepParams {
   std::uint64_t seed = 0;          // of data order and initial weights
   std::uint32_t epoch = 0;         // from 0
@@ -17,7 +19,8 @@ struct StepParams {
   float weight_decay = 0.0f;       // of weights (Role::kWeight), in the rule's own manner: L2 or decoupled
   float step_lr_factor = 1.0f;     // learning rate of quantizer steps = lr * factor
   float step_weight_decay = 0.0f;  // of quantizer steps; 0 unless set
-  float hyper[8] = {};             // the rule's own numbers: see optim/<name>.h
+  float hyper[kHyper] = {};        // the rule's own numbers: see optim/<name>.h
+  float step_hyper[kHyper] = {};   // the same for quantizer steps: their updates are counted from calibration
 };
 
 // What a replica reports; written on the device, read by the host at epoch ends. All zero at the start.

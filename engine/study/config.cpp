@@ -80,6 +80,16 @@ std::string to_toml(const Config& config, const std::vector<std::string>& withou
   return out;
 }
 
+Task task_of(const Config& config) {
+  return config.get_string("model.name") == "espcn" ? Task::kSuperResolution : Task::kClassification;
+}
+
+std::string metric_of(const Config& config) {
+  const std::string& metric = config.get_string("study.metric");
+  if (metric != "auto") return metric;
+  return task_of(config) == Task::kSuperResolution ? "psnr_y" : "top1";
+}
+
 std::string bits_text(const Config& config) {
   if (config.get_string("quant.quantizer") == "none") return "float";
   std::string text = fmt::format("W{}A{} {}", config.get_int("quant.weight_bits"),

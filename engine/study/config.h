@@ -47,6 +47,11 @@ class Config {
 // All set keys but those of `without` as TOML tables in the order of the schema.
 std::string to_toml(const Config& config, const std::vector<std::string>& without = {});
 
+// What the network is trained for: by model.name.
+Task task_of(const Config& config);
+// study.metric, or what its "auto" stands for: "psnr_y" or "top1".
+std::string metric_of(const Config& config);
+
 // A heading for people: "W8A8 lsq", "W2A4 lsq ternary", "float".
 std::string bits_text(const Config& config);
 

@@ -31,15 +31,40 @@ std::string tuning_toml(const Tuning& tune) {
   return out;
 }
 
+}  // namespace
+
 std::vector<std::string> optimizers_in_use(const Study& study) {
-  const Axis* axis = study.find_axis("optim.name");
-  if (axis == nullptr) return {study.base.get_string("optim.name")};
+  std::vector<Value> values;
+  if (const Axis* axis = study.find_axis("optim.name")) {
+    values = axis->values;
+  } else {
+    for (const auto& variant : study.variants) {
+      if (const Value* value = variant.find("optim.name")) values.push_back(*value);
+    }
+    if (study.variants.empty() || values.size() < study.variants.size())
+      values.push_back(study.base.value("optim.name"));
+  }
   std::vector<std::string> names;
-  for (const auto& value : axis->values) names.push_back(std::get<std::string>(value));
+  for (const auto& value : values) {
+    const auto& name = std::get<std::string>(value);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
   return names;
 }
 
-}  // namespace
+const Value* Variant::find(std::string_view key) const {
+  const auto it = std::find_if(settings.begin(), settings.end(), [&](const auto& entry) { return entry.first == key; });
+  return it == settings.end() ? nullptr : &it->second;
+}
+
+const Variant* Study::find_variant(std::string_view name) const {
+  const auto it = std::find_if(variants.begin(), variants.end(), [&](const Variant& v) { return v.name == name; });
+  return it == variants.end() ? nullptr : &*it;
+}
+
+bool Study::varies(std::string_view key) const {
+  return std::any_of(variants.begin(), variants.end(), [&](const Variant& v) { return v.find(key) != nullptr; });
+}
 
 const Axis* Study::find_axis(std::string_view key) const {
   const auto it = std::find_if(axes.begin(), axes.end(), [&](const Axis& axis) { return axis.key == key; });
@@ -69,9 +94,45 @@ void Study::set_axis(Axis axis) {
   axes.insert(at, std::move(axis));
 }
 
+void Study::set_variant(const std::string& name, std::string_view key, Value value, const std::string& origin) {
+  const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  if (!plain) fail<ConfigError>("{}: variant '{}' names folders: use letters, digits, '-' and '_'", origin, name);
+  auto variant = std::find_if(variants.begin(), variants.end(), [&](const Variant& v) { return v.name == name; });
+  if (variant == variants.end()) {
+    variants.push_back({name, {}, {}, origin});
+    variant = std::prev(variants.end());
+  }
+  if (key == "start") {
+    const auto* start = std::get_if<std::string>(&value);
+    if (start == nullptr) fail<ConfigError>("{}: variant.{}.start: expected the name of a variant", origin, name);
+    variant->start = *start;
+    return;
+  }
+  const KeyInfo* info = find_key(key);
+  if (info == nullptr) {
+    fail<ConfigError>("{}: variant '{}' sets the unknown key '{}'{}", origin, name, key, suggest_key(key));
+  }
+  if (!info->can_be_axis()) {
+    fail<ConfigError>(
+        "{}: '{}' cannot differ between variants: it {}", origin, key,
+        info->scope == KeyScope::kRun ? "says how to run, not what to compute" : "describes the study as a whole");
+  }
+  value = checked_value(*info, std::move(value), origin);
+  auto& settings = variant->settings;
+  std::erase_if(settings, [&](const auto& entry) { return entry.first == key; });
+  const auto at = std::find_if(settings.begin(), settings.end(),
+                               [&](const auto& entry) { return key_index(entry.first) > key_index(key); });
+  settings.insert(at, {std::string(key), std::move(value)});
+}
+
 void Study::pin(std::string_view key, Value value, std::string origin) {
   base.set(key, std::move(value), std::move(origin));
   std::erase_if(axes, [&](const Axis& axis) { return axis.key == key; });
+  for (Variant& variant : variants) {
+    std::erase_if(variant.settings, [&](const auto& entry) { return entry.first == key; });
+  }
 }
 
 Study load_study(const fs::path& path) {
@@ -87,6 +148,11 @@ std::string to_toml(const Study& study) {
   out += to_toml(study.base, axis_keys);
   if (!study.axes.empty()) out += "\n[grid]\n";
   for (const auto& axis : study.axes) out += fmt::format("{} = {}\n", axis.key, axis_toml(axis));
+  for (const auto& variant : study.variants) {
+    out += fmt::format("\n[variant.{}]\n", variant.name);
+    if (!variant.start.empty()) out += fmt::format("start = {}\n", value_toml(variant.start));
+    for (const auto& [key, value] : variant.settings) out += fmt::format("{} = {}\n", key, value_toml(value));
+  }
   if (!study.rates.empty()) out += "\n[rates]\n";
   for (const auto& [optimizer, rate] : study.rates) out += fmt::format("{} = {}\n", optimizer, value_toml(rate));
   if (study.tune.present) out += tuning_toml(study.tune);
@@ -99,6 +165,13 @@ std::map<std::string, std::string> study_identity(const Study& study) {
     if (key.scope != KeyScope::kRun) identity[key.name] = study.base.text(key.name);
   }
   for (const auto& axis : study.axes) identity[axis.key] = axis_toml(axis);
+  for (const auto& variant : study.variants) {
+    identity["variant." + variant.name] = variant.start;
+    for (const auto& [key, value] : variant.settings) {
+      identity[fmt::format("variant.{}.{}", variant.name, key)] = value_text(value);
+    }
+  }
+  // Rates in use by some cell: unless the rate is an axis, or given, for all variants alike.
   const bool rates_used = study.find_axis("optim.lr") == nullptr && study.base.get_float("optim.lr") == 0;
   if (!rates_used) return identity;
   for (const auto& optimizer : optimizers_in_use(study)) {

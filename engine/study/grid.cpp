@@ -38,10 +38,11 @@ std::string name_part(const KeyInfo& key, const std::string& text) {
   return part;
 }
 
-std::string cell_name(const Config& config, const std::vector<const Axis*>& order) {
-  std::string name = config.get_string(kOptimizer);
+// A variant's name stands for the optimizer unless that is an axis as well.
+std::string cell_name(const std::string& variant, const Config& config, const std::vector<const Axis*>& order) {
+  std::string name = variant.empty() ? config.get_string(kOptimizer) : variant;
   for (const Axis* axis : order) {
-    if (axis->key == kOptimizer || axis->key == kSeed) continue;
+    if (axis->key == kSeed || (axis->key == kOptimizer && variant.empty())) continue;
     const std::string part = name_part(*find_key(axis->key), config.text(axis->key));
     if (!part.empty()) name += "-" + part;
   }
@@ -62,16 +63,26 @@ void resolve_rate(const Study& study, Config& config) {
   config.set("optim.lr", rate->second, "[rates]");
 }
 
-Cell make_cell(const Study& study, const std::vector<const Axis*>& order, std::size_t number) {
+// How many starts lie before this variant's.
+int depth_of(const Study& study, const Variant& variant) {
+  return variant.start.empty() ? 0 : 1 + depth_of(study, *study.find_variant(variant.start));
+}
+
+Cell make_cell(const Study& study, const std::vector<const Axis*>& order, const Variant* variant, std::size_t number) {
   Cell cell;
   cell.config = study.base;
+  if (variant != nullptr) {
+    cell.variant = variant->name;
+    cell.depth = depth_of(study, *variant);
+    for (const auto& [key, value] : variant->settings) cell.config.set(key, value, variant->origin);
+  }
   for (auto axis = order.rbegin(); axis != order.rend(); ++axis) {
     const auto& values = (*axis)->values;
     cell.config.set((*axis)->key, values[number % values.size()], "[grid]");
     number /= values.size();
   }
   for (const auto& axis : study.axes) cell.axes.emplace_back(axis.key, cell.config.text(axis.key));
-  cell.name = cell_name(cell.config, order);
+  cell.name = cell_name(cell.variant, cell.config, order);
   return cell;
 }
 
@@ -84,24 +95,68 @@ void make_names_unique(std::vector<Cell>& cells) {
   }
 }
 
+// The cells of all variants stand in equal order: a cell's start stands at its own place among those of the start's
+// variant.
+void link_starts(const Study& study, std::vector<Cell>& cells) {
+  if (study.variants.empty()) return;
+  const std::size_t each = cells.size() / study.variants.size();
+  for (std::size_t v = 0; v < study.variants.size(); ++v) {
+    const Variant& variant = study.variants[v];
+    if (variant.start.empty()) continue;
+    const auto from = static_cast<std::size_t>(study.find_variant(variant.start) - study.variants.data());
+    for (std::size_t i = 0; i < each; ++i) cells[v * each + i].start = cells[from * each + i].name;
+  }
+}
+
+// run.variants: the others are left out.
+void choose_variants(const Study& study, std::vector<Cell>& cells) {
+  const std::string& chosen = study.base.get_string("run.variants");
+  if (chosen.empty()) return;
+  const std::string& origin = study.base.origin("run.variants");
+  std::vector<std::string> known, wanted = split(chosen, ',');
+  for (const auto& variant : study.variants) known.push_back(variant.name);
+  const auto is_wanted = [&](const std::string& name) {
+    return std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+  };
+  for (const auto& name : wanted) {
+    const Variant* variant = study.find_variant(name);
+    if (variant == nullptr) {
+      fail<ConfigError>("{}: run.variants names the unknown variant '{}'{}; there are: {}", origin, name,
+                        did_you_mean(name, known), known.empty() ? "none" : join(known));
+    }
+    if (!variant->start.empty() && !is_wanted(variant->start)) {
+      fail<ConfigError>("{}: variant '{}' starts from '{}': run.variants must name both", origin, name, variant->start);
+    }
+  }
+  std::erase_if(cells, [&](const Cell& cell) { return !is_wanted(cell.variant); });
+}
+
 }  // namespace
 
 std::vector<Cell> expand_cells(const Study& study) {
   constexpr std::size_t kMaxCells = 100000;
+  check_variants(study);
   const auto order = nesting_order(study);
   std::size_t count = 1;
   for (const Axis* axis : order) {
     count *= axis->values.size();
     if (count > kMaxCells) fail<ConfigError>("[grid] has more than {} cells: take values out of its axes", kMaxCells);
   }
+  std::vector<const Variant*> variants;
+  for (const auto& variant : study.variants) variants.push_back(&variant);
+  if (variants.empty()) variants.push_back(nullptr);
   std::vector<Cell> cells;
-  for (std::size_t number = 0; number < count; ++number) {
-    cells.push_back(make_cell(study, order, number));
-    check_combination(cells.back().config);
-    resolve_rate(study, cells.back().config);
+  for (const Variant* variant : variants) {
+    for (std::size_t number = 0; number < count; ++number) {
+      cells.push_back(make_cell(study, order, variant, number));
+      check_combination(cells.back().config);
+      resolve_rate(study, cells.back().config);
+    }
   }
   check_effects(study, cells);
   make_names_unique(cells);
+  link_starts(study, cells);
+  choose_variants(study, cells);
   return cells;
 }
 
@@ -112,14 +167,17 @@ std::vector<std::vector<Cell>> architecture_groups(std::span<const Cell> cells) 
   };
   std::vector<std::vector<Cell>> groups;
   for (const auto& cell : cells) {
-    const auto group = std::find_if(groups.begin(), groups.end(),
-                                    [&](const auto& g) { return same_program(g.front().config, cell.config); });
+    const auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
+      return g.front().depth == cell.depth && same_program(g.front().config, cell.config);
+    });
     if (group != groups.end()) {
       group->push_back(cell);
     } else {
       groups.push_back({cell});
     }
   }
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.front().depth < b.front().depth; });
   return groups;
 }
 

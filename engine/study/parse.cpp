@@ -24,8 +24,8 @@ struct Entry {
 };
 
 const std::vector<std::string>& table_names() {
-  static const std::vector<std::string> names = {"study", "model", "quant", "optim", "schedule", "train",
-                                                 "data",  "eval",  "run",   "grid",  "rates",    "tune"};
+  static const std::vector<std::string> names = {"study", "model", "quant", "optim",   "schedule", "train", "data",
+                                                 "eval",  "run",   "grid",  "variant", "rates",    "tune"};
   return names;
 }
 
@@ -62,13 +62,15 @@ void flatten_toml(const toml::table& table, const std::string& path, const std::
   }
 }
 
-void flatten_json(const json& object, const std::string& path, const std::string& source, std::vector<Entry>& out) {
+// Ordered: variants keep the order of the file.
+void flatten_json(const nlohmann::ordered_json& object, const std::string& path, const std::string& source,
+                  std::vector<Entry>& out) {
   for (const auto& [name, value] : object.items()) {
     const std::string here = joined_path(path, name);
     if (value.is_object() && !value.empty()) {
       flatten_json(value, here, source, out);
     } else {
-      out.push_back({here, value, source, 0});
+      out.push_back({here, json(value), source, 0});
     }
   }
 }
@@ -78,7 +80,7 @@ std::vector<Entry> read_entries(std::string_view text, const std::string& source
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first != std::string_view::npos && text[first] == '{') {
     try {
-      flatten_json(json::parse(text), "", source, entries);
+      flatten_json(nlohmann::ordered_json::parse(text), "", source, entries);
     } catch (const json::exception& e) {
       fail<ConfigError>("{}: this is not valid JSON: {}", source, e.what());
     }
@@ -133,6 +135,21 @@ void apply_grid(Study& study, const std::string& key, const json& raw, const std
     for (const auto& item : raw) axis.values.push_back(require_value(item, key, origin));
   }
   study.set_axis(std::move(axis));
+}
+
+// `path` is "<name>.<key>", or "<name>" alone for a variant that changes nothing.
+void apply_variant(Study& study, const std::string& path, const json& raw, const std::string& origin) {
+  const auto dot = path.find('.');
+  const std::string name = path.substr(0, dot);
+  if (dot == std::string::npos) {
+    if (!raw.is_object()) {
+      fail<ConfigError>("{}: variant.{} = {}: expected a table of keys, as in [variant.{}]", origin, name, raw.dump(),
+                        name);
+    }
+    study.set_variant(name, "start", std::string(), origin);
+    return;
+  }
+  study.set_variant(name, path.substr(dot + 1), require_value(raw, "variant." + path, origin), origin);
 }
 
 const std::string& require_optimizer(const std::string& name, std::string_view table, const std::string& origin) {
@@ -213,6 +230,8 @@ void apply_entry(Study& study, const Entry& entry) {
     if (table == "tune") study.tune.present = true;
   } else if (table == "grid" && !rest.empty()) {
     apply_grid(study, rest, raw, origin);
+  } else if (table == "variant" && !rest.empty()) {
+    apply_variant(study, rest, raw, origin);
   } else if (table == "rates" && !rest.empty()) {
     apply_rate(study, rest, raw, origin);
   } else if (table == "tune" && !rest.empty()) {
@@ -247,6 +266,16 @@ void set_grid(Study& study, const std::string& key, std::string_view text, const
     for (const auto& item : split_items(text)) axis.values.push_back(parse_value(*info, item, origin));
   }
   study.set_axis(std::move(axis));
+}
+
+void set_variant_key(Study& study, const std::string& path, std::string_view text, const std::string& origin) {
+  const auto dot = path.find('.');
+  if (dot == std::string::npos) {
+    fail<ConfigError>("{}: expected variant.<name>.<key>=value, as in --set variant.w4.quant.weight_bits=4", origin);
+  }
+  const std::string name = path.substr(0, dot), key = path.substr(dot + 1);
+  const KeyInfo* info = find_key(key);
+  study.set_variant(name, key, info != nullptr ? parse_value(*info, text, origin) : Value(std::string(text)), origin);
 }
 
 json parse_loose(std::string_view text) {
@@ -288,6 +317,8 @@ void apply_set(Study& study, std::string_view assignment) {
   const std::string_view text = assignment.substr(equals + 1);
   if (key.rfind("grid.", 0) == 0) {
     set_grid(study, key.substr(5), text, origin);
+  } else if (key.rfind("variant.", 0) == 0) {
+    set_variant_key(study, key.substr(8), text, origin);
   } else if (key.rfind("rates.", 0) == 0) {
     apply_rate(study, key.substr(6), parse_loose(text), origin);
   } else if (key.rfind("tune.", 0) == 0) {

@@ -53,6 +53,7 @@ void add_axes(ordered_json& object, const std::vector<std::pair<std::string, Val
 
 ordered_json cell_head(const Study& study, const Cell& cell) {
   ordered_json object;
+  if (!cell.variant.empty()) object["variant"] = cell.variant;
   object["optimizer"] = cell.config.get_string("optim.name");
   object["seed"] = cell.config.get_int("train.seed");
   add_axes(object, other_axes(study, cell.config));
@@ -66,8 +67,13 @@ void add_ending(ordered_json& object, const CellOutcome& outcome) {
   object["replicas"] = outcome.replicas;
 }
 
+ordered_json interval_json(const SampleSummary& s) {
+  return s.ci95 ? ordered_json{s.ci95->first, s.ci95->second} : ordered_json(nullptr);
+}
+
 ordered_json row_json(const SummaryRow& row) {
   ordered_json object;
+  if (!row.variant.empty()) object["variant"] = row.variant;
   object["optimizer"] = row.config.get_string("optim.name");
   object["lr"] = row.config.get_float("optim.lr");
   add_axes(object, row.axes);
@@ -75,7 +81,8 @@ ordered_json row_json(const SummaryRow& row) {
   object["diverged"] = row.diverged;
   object["mean"] = json_optional(row.score.mean);
   object["std"] = json_optional(row.score.std);
-  object["ci95"] = row.score.ci95 ? ordered_json{row.score.ci95->first, row.score.ci95->second} : ordered_json(nullptr);
+  object["ci95"] = interval_json(row.score);
+  if (row.drop.n > 0) object["drop"] = {{"mean", json_optional(row.drop.mean)}, {"ci95", interval_json(row.drop)}};
   object["rank"] = row.rank;
   return object;
 }
@@ -86,6 +93,7 @@ std::optional<double> mean_of(const std::vector<double>& values) { return summar
 SummaryRow make_row(const Study& study, const std::vector<const CellResult*>& cells, const std::string& metric) {
   SummaryRow row;
   row.config = cells.front()->cell.config;
+  row.variant = cells.front()->cell.variant;
   row.axes = other_axes(study, row.config);
   std::vector<double> scores;
   std::vector<double> best;
@@ -109,29 +117,62 @@ SummaryRow make_row(const Study& study, const std::vector<const CellResult*>& ce
   return row;
 }
 
+using Cells = std::span<const CellResult>;
+
+// The cell of the reference variant that differs from this one in its variant alone.
+const CellResult* reference_of(const Study& study, const CellResult& cell, Cells cells) {
+  const auto same_place = [&](const CellResult& other) {
+    return std::all_of(study.axes.begin(), study.axes.end(), [&](const Axis& axis) {
+      return other.cell.config.value(axis.key) == cell.cell.config.value(axis.key);
+    });
+  };
+  const std::string& reference = study.base.get_string("study.reference");
+  const auto it = std::find_if(cells.begin(), cells.end(), [&](const CellResult& other) {
+    return other.cell.variant == reference && same_place(other);
+  });
+  return it == cells.end() ? nullptr : &*it;
+}
+
+SampleSummary drop_of(const Study& study, const std::vector<const CellResult*>& row, Cells cells) {
+  const std::string& reference = study.base.get_string("study.reference");
+  const std::string metric = metric_of(study.base);
+  std::vector<double> drops;
+  for (const CellResult* result : row) {
+    if (reference.empty() || result->cell.variant == reference) continue;
+    const CellResult* other = reference_of(study, *result, cells);
+    const auto ended = [](const CellResult* r) { return r != nullptr && r->outcome && r->outcome->status == "ok"; };
+    if (!ended(result) || !ended(other)) continue;
+    const double worse = other->outcome->metrics.at(metric) - result->outcome->metrics.at(metric);
+    drops.push_back(higher_is_better(metric) ? worse : -worse);
+  }
+  return summarize(drops);
+}
+
 }  // namespace
 
 bool higher_is_better(std::string_view metric) { return metric != "loss"; }
 
 std::string floor_key(const Study& study, const Config& config) {
   std::string key;
-  for (const auto& axis : study.axes) {
-    const bool counts = axis.key.starts_with("data.") || axis.key == "model.scale";
-    if (counts) key += fmt::format("{}{}={}", key.empty() ? "" : ", ", axis.key, config.text(axis.key));
+  for (const auto& info : schema()) {
+    const bool counts = info.name.starts_with("data.") || info.name == "model.scale";
+    const bool varies = study.find_axis(info.name) != nullptr || study.varies(info.name);
+    if (counts && varies) key += fmt::format("{}{}={}", key.empty() ? "" : ", ", info.name, config.text(info.name));
   }
   return key;
 }
 
 std::vector<SummaryRow> summarize_cells(const Study& study, std::span<const CellResult> cells,
                                         const StudyFacts& facts) {
-  const std::string& metric = study.base.get_string("study.metric");
+  const std::string metric = metric_of(study.base);
   const bool higher = higher_is_better(metric);
   std::vector<std::vector<const CellResult*>> groups;
   for (const auto& result : cells) {
     const auto same_row = [&](const auto& group) {
       const Config& a = group.front()->cell.config;
       const Config& b = result.cell.config;
-      return a.value("optim.name") == b.value("optim.name") && other_axes(study, a) == other_axes(study, b);
+      return group.front()->cell.variant == result.cell.variant && a.value("optim.name") == b.value("optim.name") &&
+             other_axes(study, a) == other_axes(study, b);
     };
     const auto group = std::find_if(groups.begin(), groups.end(), same_row);
     if (group != groups.end()) {
@@ -144,6 +185,7 @@ std::vector<SummaryRow> summarize_cells(const Study& study, std::span<const Cell
   std::vector<RankKey> keys;
   for (const auto& group : groups) {
     SummaryRow row = make_row(study, group, metric);
+    row.drop = drop_of(study, group, cells);
     if (const auto floor = facts.floors.find(floor_key(study, row.config)); floor != facts.floors.end()) {
       row.floor = floor->second;
       row.under_floor =
@@ -159,7 +201,7 @@ std::vector<SummaryRow> summarize_cells(const Study& study, std::span<const Cell
 
 ordered_json results_json(const Study& study, std::span<const CellResult> cells, std::span<const SummaryRow> rows,
                           const StudyFacts& facts) {
-  const std::string& metric = study.base.get_string("study.metric");
+  const std::string metric = metric_of(study.base);
   std::set<std::string> names = {metric, "loss"};
   for (const auto& result : cells) {
     if (!result.outcome) continue;
@@ -218,7 +260,7 @@ CellOutcome outcome_from_json(const json& object) {
 }
 
 CellOutcome checked_outcome(const Cell& cell, CellOutcome outcome) {
-  const std::string& metric = cell.config.get_string("study.metric");
+  const std::string metric = metric_of(cell.config);
   GS_CHECK(outcome.status == "ok" || outcome.status == "diverged" || outcome.status == "failed",
            "cell {}: unknown status '{}'", cell.name, outcome.status);
   if (outcome.status == "ok") {

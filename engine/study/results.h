@@ -25,12 +25,14 @@ struct CellResult {
 struct StudyFacts {
   std::string device;
   std::string protocol;
-  std::map<std::string, Floor> floors;  // by floor_key
+  std::map<std::string, Floor> floors;                     // by floor_key
+  std::map<std::string, std::vector<Floor>> references{};  // by floor_key: chance, and the like
 };
 
 // Cells of one row: equal but for their seed.
 struct SummaryRow {
   Config config;                                    // of the row's first cell
+  std::string variant;                              // empty: the study has none
   std::vector<std::pair<std::string, Value>> axes;  // grid axes besides optimizer and seed
   int runs = 0;                                     // ended ok or diverged
   int diverged = 0;
@@ -38,6 +40,7 @@ struct SummaryRow {
   SampleSummary score;         // study.metric at the last epoch, over the runs that ended ok
   std::optional<double> best;  // mean of the best epochs, over the same runs
   double clipped_share = -1;   // mean over those runs; negative: not a clipping optimizer
+  SampleSummary drop;          // how much worse than study.reference, over the pairs of equal seed and axes
   int rank = 0;
   Floor floor;
   bool under_floor = false;  // has a score, and it does not beat the floor

@@ -175,8 +175,11 @@ std::optional<StudyFacts> RunFolder::load_facts() const {
     facts.protocol = stored.at("protocol").get<std::string>();
     facts.device = devices_of(stored.at("environments"));
     for (const auto& floor : stored.at("floors")) {
-      facts.floors[floor.at("for").get<std::string>()] = {floor.at("name").get<std::string>(),
-                                                          floor.at("value").get<double>()};
+      const auto key = floor.at("for").get<std::string>();
+      facts.floors[key] = {floor.at("name").get<std::string>(), floor.at("value").get<double>()};
+      for (const auto& other : floor.at("references")) {
+        facts.references[key].push_back({other.at("name").get<std::string>(), other.at("value").get<double>()});
+      }
     }
   } catch (const json::exception& e) {
     fail<DataError>("{} is damaged ({}). Remove it; --resume then writes it again", file.string(), e.what());
@@ -207,7 +210,13 @@ void RunFolder::write_environment(StudyFacts& facts, CellRunner& runner) const {
   root["protocol"] = facts.protocol;
   root["floors"] = ordered_json::array();
   for (const auto& [key, floor] : facts.floors) {
-    root["floors"].push_back({{"for", key}, {"name", floor.name}, {"value", floor.value}});
+    ordered_json entry{{"for", key}, {"name", floor.name}, {"value", floor.value}, {"references", json::array()}};
+    const auto more = facts.references.find(key);
+    if (more != facts.references.end()) {
+      for (const Floor& other : more->second)
+        entry["references"].push_back({{"name", other.name}, {"value", other.value}});
+    }
+    root["floors"].push_back(std::move(entry));
   }
   root["environments"] = environments;
   save(kEnvironmentFile, root.dump(2) + "\n");
@@ -217,6 +226,7 @@ void RunFolder::write_environment(StudyFacts& facts, CellRunner& runner) const {
 void RunFolder::open(const Study& study, StudyFacts& facts, CellRunner& runner) {
   create_folder(path_);
   lock_.emplace(path_);
+  remove_leftovers(path_);  // ours by the lock
   const bool was_fresh = fresh_;
   Study again = study;
   look(again);

@@ -50,12 +50,14 @@ class CellRunner {
   virtual std::vector<CellOutcome> run(std::span<const Cell> cells, const RunOptions& options) = 0;
 
   virtual Floor floor(const Config& config) = 0;
+  // Further values worth a line beside the floor: chance.
+  virtual std::vector<Floor> references(const Config&) { return {}; }
   virtual std::string device_name() = 0;
   virtual std::string protocol(const Config& config) = 0;  // "PSNR-Y, BT.601, crop 3 px"
   virtual nlohmann::json environment() = 0;                // an object: versions, instruction set, threads
 
-  // Lines for --dry-run: steps per epoch, planned memory. May open the data.
-  virtual std::string plan(const Config& config, int replicas) = 0;
+  // Lines for --dry-run about a population: steps per epoch, planned memory. May open the data.
+  virtual std::string plan(std::span<const Cell> cells) = 0;
 };
 
 }  // namespace gridstep

@@ -21,6 +21,8 @@ enum class KeyScope {
   kRun,           // how to run, not what to compute: never a grid axis, not part of a study's identity
 };
 
+enum class Task { kSuperResolution, kClassification };
+
 // monostate: unset, which means "the chosen optimizer's own default". A list holds integers.
 using Value = std::variant<std::monostate, std::int64_t, double, std::string, bool, std::vector<std::int64_t>>;
 

@@ -48,8 +48,10 @@ using Rows = std::vector<KeyInfo>;
 Rows model_rows() {
   return {
       text("study.name", "study", {}, {kStudy, ""}, "name of the study and of its run folder"),
-      text("study.metric", "psnr_y", {"psnr_y", "psnr_rgb", "ssim", "loss"}, {kStudy, ""},
-           "what the table ranks by and the best epoch is chosen by"),
+      text("study.metric", "auto", {"auto", "psnr_y", "psnr_rgb", "ssim", "top1", "top5", "loss"}, {kStudy, ""},
+           "what the table ranks by and the best epoch is chosen by; auto: psnr_y for super-resolution, else top1"),
+      text("study.reference", "", {}, {kStudy, ""},
+           "variant whose networks the column `drop` compares the others with, seed by seed"),
       text("model.name", "espcn", {"espcn"}, {kArch, ""}, "network"),
       whole("model.scale", 3, {2, 4}, {kArch, "x"}, "enlargement of super-resolution"),
       text("model.activation", "relu", {"relu", "tanh"}, {kArch, ""}, "activation function"),
@@ -141,7 +143,7 @@ Rows train_rows() {
       text("run.device", "auto", {"auto", "cpu", "cuda"}, {kRun, ""}, "where to compute"),
       whole("run.threads", 0, {0, 4096}, {kRun, ""}, "CPU threads; 0: all. Never changes a result"),
       text("run.fuse", "all", {"all", "none"}, {kRun, ""}, "graph fusion"),
-
+      text("run.variants", "", {}, {kRun, ""}, "train these variants only, comma separated; empty: all"),
       whole("run.debug", 0, {0, 1}, {kRun, ""}, "1: check every launch for NaN and overwritten memory"),
   };
 }

@@ -60,13 +60,37 @@ void refresh_report(StudyReport& report, const RunFolder& folder) {
   folder.save("table.md", study_table(report.study, report.cells, report.rows, report.facts, TableStyle::kMarkdown));
 }
 
-std::vector<CellOutcome> run_population(const std::vector<Cell>& population, CellRunner& runner,
-                                        const RunOptions& options) {
-  std::vector<CellOutcome> outcomes = runner.run(population, options);
-  GS_CHECK(outcomes.size() == population.size(), "the runner gave {} outcomes for {} cells", outcomes.size(),
-           population.size());
-  for (std::size_t i = 0; i < outcomes.size(); ++i)
-    outcomes[i] = checked_outcome(population[i], std::move(outcomes[i]));
+// What becomes of a cell whose start has no network to give; nullopt when it has.
+std::optional<CellOutcome> missing_start(const Cell& cell, std::vector<CellResult>& results) {
+  if (cell.start.empty()) return std::nullopt;
+  const auto& start = result_of(results, cell.start).outcome;
+  GS_CHECK(start.has_value(), "cell {} is to start from {}, which was not trained", cell.name, cell.start);
+  if (start->status == "ok") return std::nullopt;
+  CellOutcome outcome;
+  outcome.status = start->status;
+  outcome.note = fmt::format("{}, from which it starts, {}", cell.start, start->status);
+  return outcome;
+}
+
+std::vector<CellOutcome> run_population(const std::vector<Cell>& population, std::vector<CellResult>& results,
+                                        CellRunner& runner, const RunOptions& options) {
+  std::vector<CellOutcome> outcomes(population.size());
+  std::vector<Cell> able;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < population.size(); ++i) {
+    if (auto outcome = missing_start(population[i], results)) {
+      outcomes[i] = std::move(*outcome);
+    } else {
+      able.push_back(population[i]);
+      places.push_back(i);
+    }
+  }
+  if (able.empty()) return outcomes;
+  std::vector<CellOutcome> trained = runner.run(able, options);
+  GS_CHECK(trained.size() == able.size(), "the runner gave {} outcomes for {} cells", trained.size(), able.size());
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    outcomes[places[i]] = checked_outcome(able[i], std::move(trained[i]));
+  }
   return outcomes;
 }
 
@@ -94,7 +118,9 @@ StudyFacts gather_facts(const Study& study, const std::vector<Cell>& cells, cons
   }
   for (const auto& cell : cells) {
     const std::string key = floor_key(study, cell.config);
-    if (!facts.floors.contains(key)) facts.floors[key] = runner.floor(cell.config);
+    if (facts.floors.contains(key)) continue;
+    facts.floors[key] = runner.floor(cell.config);
+    facts.references[key] = runner.references(cell.config);
   }
   return facts;
 }
@@ -114,7 +140,7 @@ int train_missing(const Study& study, const RunFolder& folder, std::vector<CellR
              population.size() == 1 ? population.front().name
                                     : fmt::format("{} .. {}", population.front().name, population.back().name),
              counted(population.size(), "cell"));
-    const auto outcomes = run_population(population, runner, step);
+    const auto outcomes = run_population(population, cells, runner, step);
     for (std::size_t c = 0; c < population.size(); ++c) {
       folder.save_outcome(study, population[c], outcomes[c]);
       result_of(cells, population[c].name).outcome = outcomes[c];
@@ -182,7 +208,7 @@ std::string plan_text(const Study& study, CellRunner& runner) {
     std::vector<std::string> names;
     for (const auto& cell : population) names.push_back(cell.name);
     out += fmt::format("\n{}: {}\n", counted(population.size(), "cell"), join(names, " "));
-    out += runner.plan(population.front().config, static_cast<int>(population.size()));
+    out += runner.plan(population);
     if (!out.ends_with('\n')) out += '\n';
   }
   return out + "\nNothing was written: this was a dry run.\n";

@@ -24,6 +24,7 @@ std::string shown(const Study& study, std::string_view key) {
 }
 
 std::string bits_shown(const Study& study) {
+  if (study.varies("quant.quantizer") || study.varies("quant.weight_bits")) return "quantized as each variant says";
   const std::string quantizer = shown(study, "quant.quantizer");
   if (quantizer == "none") return "float";
   std::string text =
@@ -40,13 +41,19 @@ std::string bits_shown(const Study& study) {
 
 // What depends on all rows.
 struct Shape {
+  bool variants = false;  // has the column of variants
+  bool optimizer = true;  // has the column of optimizers
+  bool drop = false;      // has the column of drops against study.reference
   bool clipping = false;  // has the column of clipped shares
   std::string mark;       // blanks in place of " !", where some row has one
 };
 
-Shape shape_of(std::span<const SummaryRow> rows) {
+Shape shape_of(const Study& study, std::span<const SummaryRow> rows) {
   Shape shape;
+  shape.variants = !study.variants.empty();
+  shape.optimizer = !shape.variants || optimizers_in_use(study).size() > 1;
   for (const auto& row : rows) {
+    if (row.drop.n > 0) shape.drop = true;
     if (row.clipped_share >= 0) shape.clipping = true;
     if (row.under_floor) shape.mark = "  ";
   }
@@ -62,9 +69,10 @@ std::string axis_title(const KeyInfo& key) {
   return title;
 }
 
-TextTable make_columns(const Study& study, bool clipping) {
+TextTable make_columns(const Study& study, const Shape& shape) {
   TextTable table;
-  table.columns.push_back({"optimizer", Align::kLeft});
+  if (shape.variants) table.columns.push_back({"variant", Align::kLeft});
+  if (shape.optimizer) table.columns.push_back({"optimizer", Align::kLeft});
   for (const auto& axis : study.axes) {
     if (axis.key == "optim.name" || axis.key == "train.seed" || axis.key == "optim.lr") continue;
     table.columns.push_back({axis_title(*find_key(axis.key)), Align::kRight});
@@ -72,12 +80,22 @@ TextTable make_columns(const Study& study, bool clipping) {
   for (const char* title : {"learning rate", "mean", "std", "95 % interval", "runs", "diverged", "rank", "best*"}) {
     table.columns.push_back({title, Align::kRight});
   }
-  if (clipping) table.columns.push_back({"clipped", Align::kRight});
+  if (shape.drop) table.columns.push_back({"drop", Align::kRight});
+  if (shape.clipping) table.columns.push_back({"clipped", Align::kRight});
   return table;
 }
 
+// "0.52 +- 0.31": the mean, and half its 95 % interval.
+std::string drop_text(const std::string& metric, const SampleSummary& drop) {
+  std::string text = metric_text(metric, drop.mean);
+  if (drop.ci95) text += " +- " + metric_text(metric, (drop.ci95->second - drop.ci95->first) / 2);
+  return drop.n > 0 ? text : "";
+}
+
 std::vector<std::string> row_cells(const SummaryRow& row, const std::string& metric, const Shape& shape) {
-  std::vector<std::string> cells = {row.config.get_string("optim.name")};
+  std::vector<std::string> cells;
+  if (shape.variants) cells.push_back(row.variant);
+  if (shape.optimizer) cells.push_back(row.config.get_string("optim.name"));
   for (const auto& [key, value] : row.axes) {
     if (key != "optim.lr") cells.push_back(value_text(value));
   }
@@ -91,18 +109,22 @@ std::vector<std::string> row_cells(const SummaryRow& row, const std::string& met
   cells.push_back(std::to_string(row.diverged));
   cells.push_back(row.runs > 0 ? std::to_string(row.rank) : "-");
   cells.push_back(metric_text(metric, row.best));
+  if (shape.drop) cells.push_back(drop_text(metric, row.drop));
   if (shape.clipping) cells.push_back(row.clipped_share < 0 ? "" : fmt::format("{:.1f} %", 100 * row.clipped_share));
   return cells;
 }
 
-// The floor's line: its name, the axes it depends on, its value.
-std::vector<std::string> floor_cells(const SummaryRow& row, const std::string& metric, const Shape& shape) {
-  std::vector<std::string> cells = {row.floor.name};
+// The floor's line (or another reference's): its name, the axes it depends on, its value.
+std::vector<std::string> floor_cells(const SummaryRow& row, const Floor& floor, const std::string& metric,
+                                     const Shape& shape) {
+  std::vector<std::string> cells = {floor.name};
+  if (shape.variants && shape.optimizer) cells.emplace_back();
   for (const auto& [key, value] : row.axes) {
     if (key == "optim.lr") continue;
     cells.push_back(key.starts_with("data.") || key == "model.scale" ? value_text(value) : "");
   }
-  cells.insert(cells.end(), {"", metric_text(metric, row.floor.value) + shape.mark, "", "", "", "", "", ""});
+  cells.insert(cells.end(), {"", metric_text(metric, floor.value) + shape.mark, "", "", "", "", "", ""});
+  if (shape.drop) cells.emplace_back();
   if (shape.clipping) cells.emplace_back();
   return cells;
 }
@@ -113,8 +135,8 @@ std::vector<std::string> floor_remarks(const Study& study, std::span<const Summa
   for (const auto& row : rows) {
     if (!row.under_floor) continue;
     name = row.floor.name;
-    const std::string& optimizer = row.config.get_string("optim.name");
-    if (std::find(losers.begin(), losers.end(), optimizer) == losers.end()) losers.push_back(optimizer);
+    const std::string& loser = row.variant.empty() ? row.config.get_string("optim.name") : row.variant;
+    if (std::find(losers.begin(), losers.end(), loser) == losers.end()) losers.push_back(loser);
   }
   if (losers.empty()) return {};
   return {
@@ -176,6 +198,19 @@ std::string wrapped(const std::string& text, std::size_t width) {
   return out;
 }
 
+std::string metric_title(const std::string& metric) {
+  return metric == "top1" ? "top-1, points," : metric == "top5" ? "top-5, points," : metric;
+}
+
+// "variant w4a4, from the network of float: quant.weight_bits 4, quant.activation_bits 4"
+std::string variant_text(const Variant& variant) {
+  std::vector<std::string> settings;
+  for (const auto& [key, value] : variant.settings) settings.push_back(key + " " + value_text(value));
+  return fmt::format("variant {}{}: {}", variant.name,
+                     variant.start.empty() ? "" : ", from the network of " + variant.start,
+                     settings.empty() ? "as the study says" : join(settings));
+}
+
 }  // namespace
 
 std::string TextTable::render(TableStyle style) const {
@@ -211,6 +246,7 @@ std::string TextTable::render(TableStyle style) const {
 std::string metric_text(std::string_view metric, const std::optional<double>& value) {
   if (!value) return "-";
   if (metric.starts_with("psnr")) return fmt::format("{:.3f}", *value);
+  if (metric.starts_with("top")) return fmt::format("{:.2f}", *value);
   if (metric == "ssim") return fmt::format("{:.5f}", *value);
   return fmt::format("{:.4g}", *value);
 }
@@ -229,17 +265,26 @@ std::string tuning_text(const Study& study) {
 }
 
 std::vector<std::string> study_heading(const Study& study, const StudyFacts& facts) {
-  return {
-      fmt::format("network: {} x{}, {}, {}", shown(study, "model.name"), shown(study, "model.scale"),
-                  shown(study, "model.activation"), bits_shown(study)),
-      fmt::format("training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}",
-                  shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
-                  shown(study, "train.patch"), shown(study, "train.loss"), shown(study, "schedule.name")),
-      fmt::format("measured: {}, after the last epoch; {} is better", facts.protocol,
-                  higher_is_better(study.base.get_string("study.metric")) ? "higher" : "lower"),
-      "rates tried: " + tuning_text(study),
-      "device: " + facts.device,
-  };
+  std::vector<std::string> lines;
+  if (task_of(study.base) == Task::kSuperResolution) {
+    lines.push_back(fmt::format("network: {} x{}, {}, {}", shown(study, "model.name"), shown(study, "model.scale"),
+                                shown(study, "model.activation"), bits_shown(study)));
+    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}",
+                                shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
+                                shown(study, "train.patch"), shown(study, "train.loss"),
+                                shown(study, "schedule.name")));
+  } else {
+    lines.push_back(fmt::format("network: {}, {}", shown(study, "model.name"), bits_shown(study)));
+    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, {}, schedule {}", shown(study, "data.name"),
+                                shown(study, "train.epochs"), shown(study, "train.batch"),
+                                join(optimizers_in_use(study), "/"), shown(study, "schedule.name")));
+  }
+  for (const auto& variant : study.variants) lines.push_back(variant_text(variant));
+  lines.push_back(fmt::format("measured: {}, after the last epoch; {} is better", facts.protocol,
+                              higher_is_better(metric_of(study.base)) ? "higher" : "lower"));
+  lines.push_back("rates tried: " + tuning_text(study));
+  lines.push_back("device: " + facts.device);
+  return lines;
 }
 
 std::string page(const std::string& title, const std::vector<std::string>& facts, const TextTable& table,
@@ -256,9 +301,9 @@ std::string page(const std::string& title, const std::vector<std::string>& facts
 
 std::string study_table(const Study& study, std::span<const CellResult> cells, std::span<const SummaryRow> rows,
                         const StudyFacts& facts, TableStyle style) {
-  const std::string& metric = study.base.get_string("study.metric");
-  const Shape shape = shape_of(rows);
-  TextTable table = make_columns(study, shape.clipping);
+  const std::string metric = metric_of(study.base);
+  const Shape shape = shape_of(study, rows);
+  TextTable table = make_columns(study, shape);
   std::vector<const SummaryRow*> order;
   for (const auto& row : rows) order.push_back(&row);
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->rank < b->rank; });
@@ -268,12 +313,23 @@ std::string study_table(const Study& study, std::span<const CellResult> cells, s
     const std::string key = floor_key(study, row.config);
     if (row.floor.name.empty() || std::find(floors_done.begin(), floors_done.end(), key) != floors_done.end()) continue;
     floors_done.push_back(key);
-    table.rows.push_back(floor_cells(row, metric, shape));
+    table.rows.push_back(floor_cells(row, row.floor, metric, shape));
     ++table.footer_rows;
+    const auto more = facts.references.find(key);
+    if (more == facts.references.end()) continue;
+    for (const Floor& reference : more->second) {
+      table.rows.push_back(floor_cells(row, reference, metric, shape));
+      ++table.footer_rows;
+    }
   }
   std::vector<std::string> remarks = floor_remarks(study, rows);
   for (const auto& more : {clipping_remarks(rows), cell_remarks(cells)})
     remarks.insert(remarks.end(), more.begin(), more.end());
+  if (shape.drop) {
+    remarks.push_back(fmt::format(
+        "drop: {} of {} minus that of the row, run by run with equal seeds; mean, and half its 95 % interval.",
+        metric_title(metric), study.base.get_string("study.reference")));
+  }
   remarks.emplace_back(
       "interval: Student-t, 95 %, of the mean over the runs that did not diverge; *: mean of each run's best epoch, "
       "chosen "

@@ -28,16 +28,6 @@ double rate_centre(const std::string& optimizer) {
 
 double three_digits(double v) { return std::strtod(fmt::format("{:.2e}", v).c_str(), nullptr); }
 
-std::vector<std::string> optimizers_of(const Study& study) {
-  std::vector<std::string> names;
-  if (const Axis* axis = study.find_axis("optim.name")) {
-    for (const auto& value : axis->values) names.push_back(std::get<std::string>(value));
-  } else {
-    names.push_back(study.base.get_string("optim.name"));
-  }
-  return names;
-}
-
 void check_seeds(const Study& study) {
   std::vector<std::int64_t> finals;
   if (const Axis* axis = study.find_axis("train.seed")) {
@@ -58,6 +48,12 @@ void check_seeds(const Study& study) {
 // The study that is trained while tuning, but for its rates: what makes the tune folder this one.
 Study tuning_base(Study study) {
   check_seeds(study);
+  if (!study.variants.empty()) {
+    fail<ConfigError>(
+        "--tune sweeps the rates of one network, and this study has {} variants: tune a study without them, and state "
+        "what it finds as optim.lr of each variant",
+        study.variants.size());
+  }
   const std::string origin = "[tune]";
   const std::vector<Axis> axes = study.axes;
   for (const auto& axis : axes) {
@@ -82,7 +78,7 @@ Study with_rates(const Study& base, const std::string& optimizer, const std::vec
 
 std::vector<Cell> tuning_cells(const Study& base, const Rates& rates) {
   std::vector<Cell> cells;
-  for (const auto& optimizer : optimizers_of(base)) {
+  for (const auto& optimizer : optimizers_in_use(base)) {
     for (auto& cell : expand_cells(with_rates(base, optimizer, rates.at(optimizer)))) cells.push_back(std::move(cell));
   }
   return cells;
@@ -112,7 +108,7 @@ std::optional<double> score_of(const Sweep& sweep, const std::string& optimizer,
 }
 
 std::optional<std::size_t> best_index(const Sweep& sweep, const std::string& optimizer) {
-  const bool higher = higher_is_better(sweep.plan.base.get_string("study.metric"));
+  const bool higher = higher_is_better(metric_of(sweep.plan.base));
   const auto& rates = sweep.rates.at(optimizer);
   std::optional<std::size_t> best;
   std::optional<double> best_score;
@@ -162,7 +158,7 @@ std::map<std::string, double> best_rates(const Sweep& sweep) {
 }
 
 TextTable best_table(const Sweep& sweep) {
-  const std::string& metric = sweep.plan.base.get_string("study.metric");
+  const std::string metric = metric_of(sweep.plan.base);
   TextTable table{{{"optimizer", Align::kLeft},
                    {"best rate"},
                    {metric},
@@ -173,7 +169,7 @@ TextTable best_table(const Sweep& sweep) {
                    {"best at the edge"}},
                   {},
                   0};
-  for (const auto& optimizer : optimizers_of(sweep.plan)) {
+  for (const auto& optimizer : optimizers_in_use(sweep.plan)) {
     const auto& rates = sweep.rates.at(optimizer);
     const auto best = best_index(sweep, optimizer);
     const auto diverged =
@@ -187,10 +183,10 @@ TextTable best_table(const Sweep& sweep) {
 }
 
 TextTable all_table(const Sweep& sweep) {
-  const std::string& metric = sweep.plan.base.get_string("study.metric");
+  const std::string metric = metric_of(sweep.plan.base);
   TextTable table{
       {{"optimizer", Align::kLeft}, {"learning rate"}, {metric}, {"best*"}, {"diverged"}, {"chosen"}}, {}, 0};
-  for (const auto& optimizer : optimizers_of(sweep.plan)) {
+  for (const auto& optimizer : optimizers_in_use(sweep.plan)) {
     const auto& rates = sweep.rates.at(optimizer);
     const auto best = best_index(sweep, optimizer);
     for (std::size_t i = 0; i < rates.size(); ++i) {
@@ -239,7 +235,7 @@ Rates first_rates(const Study& study) {
   Rates rates;
   std::size_t budget = 0;
   std::string first;
-  for (const auto& optimizer : optimizers_of(study)) {
+  for (const auto& optimizer : optimizers_in_use(study)) {
     if (const auto it = study.tune.rates.find(optimizer); it != study.tune.rates.end()) {
       rates[optimizer] = it->second;
     } else {
@@ -270,7 +266,7 @@ TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options
   sweep.plan = tuning_base(std::move(study));
   RunFolder folder(inner.folder, sweep.plan);
   sweep.rates = first_rates(sweep.plan);
-  sweep.columns = with_rates(sweep.plan, optimizers_of(sweep.plan).front(), {1.0});
+  sweep.columns = with_rates(sweep.plan, optimizers_in_use(sweep.plan).front(), {1.0});
   TuneReport report;
   report.folder = inner.folder;
   do {

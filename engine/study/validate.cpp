@@ -142,7 +142,48 @@ void check_study_name(const Config& c) {
   }
 }
 
+void check_start(const Study& study, const Variant& variant) {
+  if (variant.start.empty()) return;
+  std::vector<std::string> earlier;
+  for (const auto& other : study.variants) {
+    if (&other == &variant) break;
+    earlier.push_back(other.name);
+  }
+  if (std::find(earlier.begin(), earlier.end(), variant.start) == earlier.end()) {
+    fail<ConfigError>("{}: variant.{}.start = \"{}\" names no variant that stands before it{}{}", variant.origin,
+                      variant.name, variant.start, earlier.empty() ? "" : "; there are: " + join(earlier),
+                      did_you_mean(variant.start, earlier));
+  }
+  if (!study.base.get_string("train.init").empty() || study.find_axis("train.init") != nullptr) {
+    fail<ConfigError>("{}: variant.{} starts from '{}' and train.init names a checkpoint: keep one of them",
+                      variant.origin, variant.name, variant.start);
+  }
+}
+
 }  // namespace
+
+void check_variants(const Study& study) {
+  for (const auto& variant : study.variants) {
+    check_start(study, variant);
+    for (const auto& [key, value] : variant.settings) {
+      if (const Axis* axis = study.find_axis(key)) {
+        fail<ConfigError>("{}: variant '{}' sets '{}', which is a grid axis too ({}): keep one of them", variant.origin,
+                          variant.name, key, axis->origin);
+      }
+      if (key == "train.seed" || (key == "train.init" && !variant.start.empty())) {
+        fail<ConfigError>("{}: variant '{}' cannot set '{}': {}", variant.origin, variant.name, key,
+                          key == "train.seed" ? "its cells are compared with those of equal seed" : "it has a start");
+      }
+    }
+  }
+  const std::string& reference = study.base.get_string("study.reference");
+  if (!reference.empty() && study.find_variant(reference) == nullptr) {
+    std::vector<std::string> names;
+    for (const auto& variant : study.variants) names.push_back(variant.name);
+    fail<ConfigError>("{}: study.reference = \"{}\" names no variant{}", study.base.origin("study.reference"),
+                      reference, did_you_mean(reference, names));
+  }
+}
 
 void check_combination(const Config& config) {
   check_study_name(config);
@@ -152,7 +193,28 @@ void check_combination(const Config& config) {
   check_data(config);
 }
 
+namespace {
+
+// What a variant sets must act in it.
+void check_variant_effects(const Study& study, std::span<const Cell> cells) {
+  for (const auto& variant : study.variants) {
+    const auto of_variant = [&](const Cell& cell) { return cell.variant == variant.name; };
+    const Cell& cell = *std::find_if(cells.begin(), cells.end(), of_variant);
+    for (const auto& [key, value] : variant.settings) {
+      if (study.base.value(key) == value) continue;
+      const Use use = use_of(*find_key(key));
+      if (!use.used(cell.config)) {
+        fail<ConfigError>("{}: variant '{}': {} = {} has no effect: {}", variant.origin, variant.name, key,
+                          value_text(value), use.why);
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void check_effects(const Study& study, std::span<const Cell> cells) {
+  check_variant_effects(study, cells);
   for (const auto& key : schema()) {
     const Axis* axis = study.find_axis(key.name);
     // A value equal to the default changes nothing, and a resolved study.toml lists them all.
@@ -164,6 +226,7 @@ void check_effects(const Study& study, std::span<const Cell> cells) {
                         study.base.text(key.name), use.why);
     }
     if (axis == nullptr) continue;
+    if (!study.variants.empty() && !std::all_of(cells.begin(), cells.end(), unused)) continue;  // some variant uses it
     const auto idle = std::find_if(cells.begin(), cells.end(), unused);
     if (idle != cells.end()) {
       fail<ConfigError>(

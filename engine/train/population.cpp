@@ -1,6 +1,7 @@
 #include "engine/train/population.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "engine/device/plugin.h"
@@ -49,6 +50,12 @@ Population::Population(Device& device, TrainingGraphs graphs, std::vector<Replic
       options_(options),
       params_(replicas_.size()) {
   GS_CHECK(!replicas_.empty() && options_.steps_per_epoch > 0, "a population needs replicas and steps");
+  if (options_.steps_per_epoch >
+      std::numeric_limits<std::uint32_t>::max() / std::max<std::uint32_t>(options_.batch, 1)) {
+    fail<ConfigError>(
+        "{} steps of {} samples are more than an epoch can count (2^32 samples): lower train.steps_per_epoch",
+        options_.steps_per_epoch, options_.batch);
+  }
   const Graph graph = graphs_.train(static_cast<bool>(graphs_.calibration));
   store_ = std::make_unique<ParameterStore>(device_, graph.parameters(), static_cast<int>(replicas_.size()),
                                             slots_needed(replicas_), true);
@@ -110,7 +117,8 @@ void Population::fill_params() {
     const ReplicaSettings& settings = replicas_[r];
     StepParams& p = params_[r];
     const double lr = scheduled_rate(settings.schedule, settings.lr, step_, options_.steps_per_epoch, total_steps());
-    prepare_step(settings.rule, settings.optimizer, step_ + 1, lr, p);
+    const std::int64_t warm_up = options_.float_epochs * options_.steps_per_epoch;
+    prepare_step(settings.rule, settings.optimizer, step_ + 1, lr, p, step_ >= warm_up ? warm_up : 0);
     p.seed = settings.seed;
     p.epoch = static_cast<std::uint32_t>(epoch);
     p.first_sample = static_cast<std::uint32_t>(step_ % options_.steps_per_epoch) * options_.batch;

@@ -169,19 +169,21 @@ using Key = std::tuple<ConvPass, DType, Index, Index, Index, Index, Index, Index
 
 std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeometry& g, DType source) {
   static std::mutex mutex;
-  static std::map<Key, std::shared_ptr<const ConvPrimitive>> cache;
+  static std::map<Key, std::weak_ptr<const ConvPrimitive>> cache;  // alive as long as a program uses them
   const Key key{pass, source, g.n, g.h, g.w, g.c, g.k, g.r, g.s, g.stride, g.pad};
   const std::lock_guard lock(mutex);
-  auto& entry = cache[key];
-  if (!entry) {
+  std::shared_ptr<const ConvPrimitive> primitive = cache[key].lock();
+  if (!primitive) {
+    std::erase_if(cache, [](const auto& entry) { return entry.second.expired(); });
     try {
-      entry = std::make_shared<const OneDnnConv>(pass, g, source);
+      primitive = std::make_shared<const OneDnnConv>(pass, g, source);
     } catch (const dnnl::error& error) {
       fail("oneDNN cannot make a convolution of {}x{}x{}x{} with {} filters {}x{}: {}", g.n, g.h, g.w, g.c, g.k, g.r,
            g.s, error.what());
     }
+    cache[key] = primitive;
   }
-  return entry;
+  return primitive;
 }
 
 std::string convolution_library() {

@@ -12,7 +12,7 @@ cat > "$work/kill.toml" <<'TOML'
 name = "kill"
 [train]
 epochs = 3
-steps_per_epoch = 40
+steps_per_epoch = 120
 batch = 8
 patch = 17
 checkpoint_steps = 7
@@ -38,26 +38,31 @@ state() {
     sed -E 's/"seconds": ?[0-9.e-]+/"seconds": 0/; s/"replicas": ?[0-9]+/"replicas": 0/' ../results.json)
 }
 
+started=$(date +%s%N)
 (study "$work/whole") > "$work/log" 2>&1 || { cat "$work/log"; fail "the uninterrupted study exited with $?"; }
+elapsed=$(($(date +%s%N) - started))
+share() { awk -v ns="$elapsed" -v share="$1" 'BEGIN { printf "%.3f", ns * share / 1e9 }'; }  # of the uninterrupted time, whatever the machine
 state "$work/whole" > "$work/wanted"
 [ "$(wc -l < "$work/wanted")" -gt 8 ] || fail "the uninterrupted study left too few files"
 
 kills=0
-for delay in 0.05 0.3 0.6 0.9 0.4; do
+for part in 0.1 0.2 0.25 0.2 0.15; do
   study "$work/killed" --resume > "$work/log" 2>&1 &
   pid=$!
-  sleep "$delay"
+  sleep "$(share $part)"
   if kill -9 "$pid" 2>/dev/null; then kills=$((kills + 1)); fi
   wait "$pid" 2>/dev/null
+  [ "$kills" = 1 ] && [ -d "$work/killed" ] && echo half > "$work/killed/results.json.tmp1"  # as a kill inside a write leaves
 done
 study "$work/killed" --resume > "$work/log" 2>&1 &
 pid=$!
-sleep 0.4
+sleep "$(share 0.1)"
 kill -INT "$pid" 2>/dev/null
 wait "$pid"
 code=$?
 [ "$code" = 130 ] || [ "$code" = 0 ] || { cat "$work/log"; fail "SIGINT ended with exit code $code, wanted 130 (or 0 if the study was through)"; }
 (study "$work/killed" --resume) > "$work/log" 2>&1 || { cat "$work/log"; fail "the last resume exited with $?"; }
 state "$work/killed" > "$work/got"
+find "$work/killed" -name '*.tmp*' | grep . && fail "temporary files were left behind"
 cmp -s "$work/wanted" "$work/got" || { diff "$work/wanted" "$work/got" | head -20; fail "resumed and uninterrupted differ"; }
 echo "passed: $kills kills, SIGINT exit code $code, same bits"

@@ -171,11 +171,13 @@ TEST_CASE("tiled evaluation equals whole evaluation bit for bit") {
 
 TEST_CASE("codes and float arithmetic train to nearly the same loss") {
   const TemporaryFolder a, b;
-  const Options codes, plain{.arithmetic = "float"};
+  // At rates where ten steps do not amplify the last bit: agc_sgd at 0.1 differs by 7 % between instruction sets.
+  const std::vector<std::string> calm{"rates.agc_sgd=0.01"};
+  const Options codes{.set = calm}, plain{.arithmetic = "float", .set = calm};
   const auto with_codes = train(a.path(), cells_of(codes, a.path()), codes),
              with_floats = train(b.path(), cells_of(plain, b.path()), plain);
   for (std::size_t i = 0; i < with_codes.size(); ++i) {
-    CHECK(with_codes[i].metrics.at("loss") == Approx(with_floats[i].metrics.at("loss")).epsilon(0.02));
+    CHECK(with_codes[i].metrics.at("loss") == Approx(with_floats[i].metrics.at("loss")).epsilon(0.002));
   }
 }
 

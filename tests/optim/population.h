@@ -100,8 +100,10 @@ class Population {
   int replicas() const { return static_cast<int>(params.size()); }
 
   // One step of all replicas with the gradients as they stand.
-  void step(std::int64_t number, double lr, TaskOrder order = TaskOrder::kForward) {
-    for (std::size_t r = 0; r < params.size(); ++r) prepare_step(rules[r], settings[r], number, lr, params[r]);
+  void step(std::int64_t number, double lr, TaskOrder order = TaskOrder::kForward, std::int64_t uncalibrated = 0) {
+    for (std::size_t r = 0; r < params.size(); ++r) {
+      prepare_step(rules[r], settings[r], number, lr, params[r], uncalibrated);
+    }
     run_launches(launches, replicas(), order);
   }
   // The same where one task per launch covers all replicas, as on CUDA.

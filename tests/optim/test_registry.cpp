@@ -83,7 +83,23 @@ TEST_CASE("prepare_step fills what belongs to the optimizer and nothing else", "
   CHECK(p.weight_decay == 0.01f);
   CHECK(p.step_lr_factor == 10.0f);
   CHECK(p.step_weight_decay == 0.25f);
+  for (int i = 0; i < kHyper; ++i) CHECK(p.step_hyper[i] == p.hyper[i]);
   CHECK_THROWS_AS(prepare_step(rule, resolve_settings(rule), 0, 0.5, p), Error);
+}
+
+TEST_CASE("corrections of quantizer steps count from calibration", "[optim][registry]") {
+  for (const OptimizerInfo& info : all_optimizers()) {
+    const int rule = find_optimizer(info.name);
+    StepParams late, first, eleventh;
+    prepare_step(rule, resolve_settings(rule), 11, 0.5, late, 10);
+    prepare_step(rule, resolve_settings(rule), 1, 0.5, first);
+    prepare_step(rule, resolve_settings(rule), 11, 0.5, eleventh);
+    INFO(info.name);
+    for (int i = 0; i < kHyper; ++i) {
+      CHECK(late.hyper[i] == eleventh.hyper[i]);
+      CHECK(late.step_hyper[i] == first.hyper[i]);
+    }
+  }
 }
 
 }  // namespace gridstep::test

@@ -98,4 +98,19 @@ TEST_CASE("a NaN step is a fault, not a floor", "[optim][steps]") {
   }
 }
 
+TEST_CASE("after a warm-up, the first update of a step is as long as a first update", "[optim][steps]") {
+  const auto move = [](std::int64_t number, std::int64_t uncalibrated) {
+    const Layout layout = step_layout(StepKind::kLog, 1);
+    Population p(layout.segments, layout.size, layout.stride, {{"adam"}});
+    p.weights[0] = 0.0f;  // ln 1
+    p.weights[1] = 1.0f;  // the calibrated step
+    p.gradients[0] = 1.0f;
+    p.step(number, 1e-3, TaskOrder::kForward, uncalibrated);
+    return -p.weights[0];
+  };
+  CHECK(move(1, 0) == Approx(1e-2).epsilon(1e-5));
+  CHECK(move(2001, 2000) == Approx(1e-2).epsilon(1e-5));
+  CHECK(move(2001, 0) > 2e-2f);  // what a count from the start of training would do
+}
+
 }  // namespace gridstep::test

@@ -84,7 +84,7 @@ class FakeRunner : public CellRunner {
   std::string device_name() override { return device; }
   std::string protocol(const Config&) override { return "PSNR-Y, BT.601, crop 3 px"; }
   nlohmann::json environment() override { return {{"version", "0"}}; }
-  std::string plan(const Config&, int) override { return "  a plan\n"; }
+  std::string plan(std::span<const Cell>) override { return "  a plan\n"; }
 };
 
 }  // namespace gridstep::testing

@@ -1,14 +1,14 @@
-// One population of super-resolution networks from its first (or last checkpointed) step to its last: epochs,
-// evaluation, metrics, checkpoints.
+// One population of networks from its first (or last checkpointed) step to its last: epochs, evaluation, metrics,
+// checkpoints.
 #pragma once
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "apps/gridstep/resident_photos.h"
-#include "apps/gridstep/sr_evaluator.h"
+#include "apps/gridstep/training_task.h"
 #include "engine/study/runner.h"
 #include "engine/train/checkpoint.h"
 
@@ -23,12 +23,9 @@ struct CellProgress {
   double seconds_before = 0.0;  // spent before the resume
 };
 
-class SrTraining {
+class Training {
  public:
-  // `data_digest` names the photos' content: a checkpoint of other photos is refused.
-  SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options, const ResidentPhotos& photos,
-             const std::vector<SrPhoto>& val, const std::vector<SrPhoto>& train_sample, std::string data_digest,
-             Bytes eval_memory);
+  Training(Device& device, std::span<const Cell> cells, const RunOptions& options, std::unique_ptr<TrainingTask> task);
 
   std::vector<CellOutcome> run();
 
@@ -38,7 +35,8 @@ class SrTraining {
   void end_epoch();
   void save(const char* which);
   void save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status);
-  void write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val, const SrMetrics* train);
+  void load_start(std::size_t i);
+  void write_metrics_line(std::size_t i, const ReplicaStatus& status, const Measured* val, const Measured* train);
   void note_best(std::size_t i, const std::vector<ReplicaStatus>& status);
   void show_progress(bool final);
   bool all_diverged() const;
@@ -49,10 +47,8 @@ class SrTraining {
   std::vector<const Cell*> cells_;
   RunOptions options_;
   const Config& config_;  // of the first cell: the keys that all cells share
-  SrTask task_;
-  std::string data_digest_;
+  std::unique_ptr<TrainingTask> task_;
   Population population_;
-  SrEvaluator val_, train_sample_;
   std::int64_t steps_per_epoch_;
   std::vector<CellProgress> progress_;
   std::chrono::steady_clock::time_point started_;

@@ -1,4 +1,4 @@
-#include "apps/gridstep/sr_training.h"
+#include "apps/gridstep/training.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -7,6 +7,7 @@
 #include "engine/base/interrupt.h"
 #include "engine/base/log.h"
 #include "engine/study/optimizer_config.h"
+#include "engine/study/results.h"
 
 namespace gridstep {
 namespace {
@@ -58,27 +59,8 @@ std::vector<ReplicaSettings> all_settings(std::span<const Cell> cells) {
   return settings;
 }
 
-TrainingGraphs training_graphs(const SrTask& task, const PhotoTable& table) {
-  TrainingGraphs graphs;
-  graphs.train = [task, table](bool quantized) { return sr_training_graph(task, table, quantized); };
-  if (task.options.quant.enabled) {
-    graphs.calibration = [task, table] { return sr_calibration_graph(task, table); };
-  }
-  return graphs;
-}
-
-std::int64_t steps_of(const Config& c, const ResidentPhotos& photos) {
-  const std::int64_t chosen = c.get_int("train.steps_per_epoch");
-  return chosen > 0 ? chosen : photos.steps_per_epoch(c.get_int("train.batch"));
-}
-
-std::map<std::string, double> as_map(const SrMetrics& m, bool with_ssim) {
-  std::map<std::string, double> map{{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"loss", m.loss}};
-  if (with_ssim) map["ssim"] = m.ssim_y;
-  return map;
-}
-
-bool higher_is_better(const std::string& metric) { return metric != "loss"; }
+// Measured after the last epoch only, unless the study ranks by it.
+bool is_costly(const std::string& metric) { return metric == "ssim"; }
 
 std::string duration(double seconds) {
   const auto s = static_cast<long>(seconds + 0.5);
@@ -90,13 +72,12 @@ void check_start(const SafetensorsFile& file, const ParameterStore& store, const
   for (const std::string& name : missing) {
     const Role role = store.table()[static_cast<std::size_t>(store.find(name))].role;
     if (role == Role::kWeight || role == Role::kBias) {
-      fail<DataError>("train.init: {} holds no '{}'; a start must bring all weights of the network",
-                      file.path().string(), name);
+      fail<DataError>("{} holds no '{}'; a start must bring all weights of the network", file.path().string(), name);
     }
   }
   const auto fault = file.metadata().find("first_fault");
   if (fault != file.metadata().end() && fault->second != "0") {
-    fail<DataError>("train.init: {} is of a network that diverged", file.path().string());
+    fail<DataError>("{} is of a network that diverged", file.path().string());
   }
 }
 
@@ -126,23 +107,19 @@ std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell) {
   return fs::exists(path) ? read_state(SafetensorsFile(path)).step : 0;
 }
 
-SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOptions& options,
-                       const ResidentPhotos& photos, const std::vector<SrPhoto>& val,
-                       const std::vector<SrPhoto>& train_sample, std::string data_digest, Bytes eval_memory)
+Training::Training(Device& device, std::span<const Cell> cells, const RunOptions& options,
+                   std::unique_ptr<TrainingTask> task)
     : device_(device),
       options_(options),
       config_(cells.front().config),
-      task_(sr_task(config_)),
-      data_digest_(std::move(data_digest)),
-      population_(device, training_graphs(task_, photos.table()), all_settings(cells),
-                  {.steps_per_epoch = steps_of(config_, photos),
+      task_(std::move(task)),
+      population_(device, task_->graphs(), all_settings(cells),
+                  {.steps_per_epoch = task_->steps_per_epoch(),
                    .epochs = config_.get_int("train.epochs"),
                    .float_epochs = config_.get_int("quant.float_epochs"),
-                   .batch = static_cast<std::uint32_t>(task_.batch),
+                   .batch = static_cast<std::uint32_t>(task_->batch()),
                    .debug = config_.get_int("run.debug") != 0}),
-      val_(task_, val, static_cast<int>(config_.get_int("eval.tile")), eval_memory),
-      train_sample_(task_, train_sample, static_cast<int>(config_.get_int("eval.tile")), eval_memory),
-      steps_per_epoch_(steps_of(config_, photos)),
+      steps_per_epoch_(task_->steps_per_epoch()),
       progress_(cells.size()) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     cells_.push_back(&cells[i]);
@@ -151,20 +128,29 @@ SrTraining::SrTraining(Device& device, std::span<const Cell> cells, const RunOpt
   }
 }
 
-void SrTraining::start() {
+void Training::start() {
   population_.initialise();
-  const std::string& init = config_.get_string("train.init");
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     trim_metrics(progress_[i].folder / "metrics.jsonl", -1);
-    if (init.empty()) continue;
-    const SafetensorsFile file{fs::path(init)};
-    const auto missing = load_weights(file, population_.store(), static_cast<int>(i));
-    check_start(file, population_.store(), missing);
-    if (i == 0) log_info("start from {}: {} tensors not in it keep their initial values", init, missing.size());
+    load_start(i);
   }
 }
 
-void SrTraining::load() {
+// From the network of another cell, or from a file; else the initial weights stay.
+void Training::load_start(std::size_t i) {
+  const std::string& init = config_.get_string("train.init");
+  const std::string& start = cells_[i]->start;
+  if (init.empty() && start.empty()) return;
+  const SafetensorsFile file(start.empty() ? fs::path(init)
+                                           : options_.folder / "cells" / start / "checkpoints" / "last.safetensors");
+  const auto missing = load_weights(file, population_.store(), static_cast<int>(i));
+  check_start(file, population_.store(), missing);
+  if (i > 0) return;
+  log_info("start from {}: {} tensors not in it keep their initial values", start.empty() ? init : start,
+           missing.size());
+}
+
+void Training::load() {
   std::vector<ReplicaStatus> status;
   std::int64_t step = 0;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
@@ -174,9 +160,9 @@ void SrTraining::load() {
     const CheckpointState state = load_checkpoint(file, population_.store(), static_cast<int>(i),
                                                   slots_in_use(settings.rule, settings.optimizer));
     const auto digest = state.extra.find("data");
-    if (digest != state.extra.end() && digest->second != data_digest_) {
+    if (digest != state.extra.end() && digest->second != task_->data_digest()) {
       fail<DataError>(
-          "{} was trained on other photos than are there now; restore them, or start anew with another --out",
+          "{} was trained on other images than are there now; restore them, or start anew with another --out",
           p.folder.string());
     }
     step = state.step;
@@ -192,7 +178,7 @@ void SrTraining::load() {
   population_.seek(step);
 }
 
-std::vector<CellOutcome> SrTraining::run() {
+std::vector<CellOutcome> Training::run() {
   const std::int64_t step = options_.resume ? checkpoint_step(options_.folder, *cells_.front()) : 0;
   if (step > 0) {
     load();
@@ -223,16 +209,16 @@ std::vector<CellOutcome> SrTraining::run() {
   return outcomes;
 }
 
-bool SrTraining::all_diverged() const {
+bool Training::all_diverged() const {
   return std::all_of(progress_.begin(), progress_.end(), [](const CellProgress& p) { return !p.fault.empty(); });
 }
 
-double SrTraining::seconds(std::size_t i) const {
+double Training::seconds(std::size_t i) const {
   const std::chrono::duration<double> now = std::chrono::steady_clock::now() - started_;
   return progress_[i].seconds_before + now.count() / static_cast<double>(cells_.size());
 }
 
-void SrTraining::end_epoch() {
+void Training::end_epoch() {
   ParameterStore& store = population_.store();
   device_.synchronize();
   auto status = store.download_status();
@@ -244,12 +230,12 @@ void SrTraining::end_epoch() {
       log_warn("{} diverged: {}", cells_[i]->name, progress_[i].fault);
     }
   }
-  const bool with_ssim = last || config_.get_string("study.metric") == "ssim";
+  const bool everything = last || is_costly(metric_of(config_));
   const bool evaluates = last || epoch % config_.get_int("eval.every_epochs") == 0;
-  std::vector<SrMetrics> val, train;
+  std::vector<Measured> val, train;
   if (evaluates) {
-    val = val_.evaluate(store, population_.is_quantized(), with_ssim);
-    train = train_sample_.evaluate(store, population_.is_quantized(), false);
+    val = task_->measure(store, Split::kVal, population_.is_quantized(), everything);
+    train = task_->measure(store, Split::kTrain, population_.is_quantized(), false);
   }
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     if (evaluates && progress_[i].fault.empty() && val[i].fault) {
@@ -258,7 +244,7 @@ void SrTraining::end_epoch() {
     }
     const bool ok = progress_[i].fault.empty();
     write_metrics_line(i, status[i], ok && evaluates ? &val[i] : nullptr, ok && evaluates ? &train[i] : nullptr);
-    if (ok && evaluates) progress_[i].last = as_map(val[i], with_ssim);
+    if (ok && evaluates) progress_[i].last = val[i].metrics;
     status[i].loss_sum = 0.0;
     status[i].loss_count = 0;
   }
@@ -270,35 +256,35 @@ void SrTraining::end_epoch() {
   if (last || (every > 0 && epoch % every == 0)) save("last");
 }
 
-void SrTraining::note_best(std::size_t i, const std::vector<ReplicaStatus>& status) {
+void Training::note_best(std::size_t i, const std::vector<ReplicaStatus>& status) {
   CellProgress& p = progress_[i];
   if (!p.fault.empty()) return;
-  const std::string& metric = config_.get_string("study.metric");
+  const std::string metric = metric_of(config_);
   const double now = p.last.at(metric);
   const double sign = higher_is_better(metric) ? 1.0 : -1.0;
   if (!p.best.empty() && !(sign * now > sign * p.best.at(metric))) return;
   p.best = p.last;
-  if (metric != "ssim")
-    p.best.erase("ssim");  // measured after the last epoch only: "best" must not depend on which epoch that is
+  // Measured after the last epoch only: "best" must not depend on which epoch that is.
+  std::erase_if(p.best, [&](const auto& entry) { return is_costly(entry.first) && entry.first != metric; });
   p.best_epoch = population_.steps_done() / steps_per_epoch_;
   save_cell(i, "best", status);
 }
 
-void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, const SrMetrics* val,
-                                    const SrMetrics* train) {
-  const auto number = [](const SrMetrics* m, double SrMetrics::*field) {
-    return m != nullptr ? Json(m->*field) : Json(nullptr);
-  };
+void Training::write_metrics_line(std::size_t i, const ReplicaStatus& status, const Measured* val,
+                                  const Measured* train) {
   const double loss = status.loss_count > 0 ? status.loss_sum / static_cast<double>(status.loss_count) : std::nan("");
   Json line;
   line["epoch"] = population_.steps_done() / steps_per_epoch_;
   line["step"] = population_.steps_done();
   line["quantized"] = population_.is_quantized();
   line["train_loss"] = std::isfinite(loss) ? Json(loss) : Json(nullptr);
-  line["val_loss"] = number(val, &SrMetrics::loss);
-  line["train_psnr_y"] = number(train, &SrMetrics::psnr_y);
-  line["val_psnr_y"] = number(val, &SrMetrics::psnr_y);
-  line["val_psnr_rgb"] = number(val, &SrMetrics::psnr_rgb);
+  // The training loss is the mean over the epoch's batches; the sample's own would bear the same name.
+  for (const auto& [measured, split] : {std::pair{val, "val"}, std::pair{train, "train"}}) {
+    if (measured == nullptr) continue;
+    for (const auto& [name, value] : measured->metrics) {
+      if (measured == val || name != "loss") line[fmt::format("{}_{}", split, name)] = value;
+    }
+  }
   if (status.clippable > 0)
     line["clipped_share"] = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
   line["inexact_channels"] = status.inexact;
@@ -321,13 +307,13 @@ void SrTraining::write_metrics_line(std::size_t i, const ReplicaStatus& status, 
   append_line(progress_[i].folder / "metrics.jsonl", line.dump());
 }
 
-void SrTraining::save(const char* which) {
+void Training::save(const char* which) {
   device_.synchronize();
   const auto status = population_.store().download_status();
   for (std::size_t i = 0; i < cells_.size(); ++i) save_cell(i, which, status);
 }
 
-void SrTraining::save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status) {
+void Training::save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status) {
   const CellProgress& p = progress_[i];
   const ReplicaSettings& settings = population_.replicas()[i];
   const Json saved{{"fault", p.fault}, {"last", p.last}, {"best", p.best}, {"best_epoch", p.best_epoch}};
@@ -336,13 +322,13 @@ void SrTraining::save_cell(std::size_t i, const char* which, const std::vector<R
   state.status = status[i];
   state.extra = {{"progress", saved.dump()},
                  {"config", portable_config(cells_[i]->config)},
-                 {"data", data_digest_},
+                 {"data", task_->data_digest()},
                  {"quantized", population_.is_quantized() ? "1" : "0"}};
   save_checkpoint(checkpoint_path(p.folder, which), population_.store(), static_cast<int>(i),
                   slots_in_use(settings.rule, settings.optimizer), state);
 }
 
-void SrTraining::show_progress(bool final) {
+void Training::show_progress(bool final) {
   const std::int64_t done = population_.steps_done(), total = population_.total_steps();
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - started_;
   const double rate = static_cast<double>(done - first_step_) / std::max(passed.count(), 1e-9);
@@ -359,7 +345,7 @@ void SrTraining::show_progress(bool final) {
       final);
 }
 
-CellOutcome SrTraining::outcome(std::size_t i, const ReplicaStatus& status) const {
+CellOutcome Training::outcome(std::size_t i, const ReplicaStatus& status) const {
   const CellProgress& p = progress_[i];
   CellOutcome o;
   o.status = p.fault.empty() ? "ok" : "diverged";

@@ -1,0 +1,132 @@
+#include "apps/gridstep/task_runner.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "apps/gridstep/commands.h"
+#include "apps/gridstep/sr_runner.h"
+#include "apps/gridstep/training.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/device/cpu_info.h"
+#include "engine/device/plugin.h"
+#include "engine/study/optimizer_config.h"
+#include "kernels/conv2d/onednn.h"
+
+namespace gridstep {
+namespace {
+
+constexpr Bytes kMaxEvaluationMemory = Bytes{1} << 30;
+constexpr int kCpuReplicasPerThread = 2;
+constexpr int kCudaReplicas = 100;
+
+std::string mib(Bytes bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0); }
+
+int slots_of(const Config& config) {
+  return slots_in_use(find_optimizer(config.get_string("optim.name")), optimizer_settings(config));
+}
+
+}  // namespace
+
+std::string PlannedMemory::text() const {
+  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}, evaluation {}", mib(total()),
+                     mib(weights), mib(gradients), mib(optimizer), mib(activations), mib(evaluation));
+}
+
+PlannedMemory plan_training(const Graph& graph, DeviceKind device, int replicas, int slots) {
+  Bytes parameters = 0;
+  for (const ParameterInfo& p : graph.parameters()) parameters += align_up(p.shape.elements() * 4);
+  PlannedMemory memory;
+  memory.weights = memory.gradients = parameters * replicas;
+  memory.optimizer = memory.weights * slots;
+  memory.activations = plan_program(graph, device).per_replica * replicas;
+  return memory;
+}
+
+std::unique_ptr<Device> open_device(const Config& config) {
+  const std::string& wanted = config.get_string("run.device");
+  const auto threads = static_cast<int>(config.get_int("run.threads"));
+  if (wanted == "cpu") return make_cpu_device(threads);
+  const PluginStatus& plugin = cuda_plugin();
+  std::string reason = plugin.reason;
+  if (plugin.registry != nullptr) {
+    try {
+      return plugin.registry->make_device(0);
+    } catch (const DeviceError& error) {
+      reason = error.what();
+    }
+  }
+  if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
+  log_info("device: cpu, because CUDA cannot be used: {}", reason);
+  return make_cpu_device(threads);
+}
+
+std::unique_ptr<CellRunner> make_runner(const Config& config) {
+  return std::make_unique<SrRunner>(open_device(config));
+}
+
+Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }
+
+PlannedMemory TaskRunner::planned(const Config& config, int replicas, int slots) {
+  PlannedMemory memory = plan_training(training_graph(config), device_->kind(), replicas, slots);
+  memory.evaluation = evaluation_bytes(config, replicas);
+  return memory;
+}
+
+PlannedMemory TaskRunner::planned(std::span<const Cell> cells) {
+  int slots = 0;
+  for (const Cell& cell : cells) slots = std::max(slots, slots_of(cell.config));
+  return planned(cells.front().config, static_cast<int>(cells.size()), slots);
+}
+
+int TaskRunner::preferred_replicas(const Config& config) {
+  const int wanted = device_->kind() == DeviceKind::kCuda ? kCudaReplicas : kCpuReplicasPerThread * device_->threads();
+  const Bytes one = planned(config, 1, kMaxSlots).total(), available = device_->available_bytes() / 2;
+  return static_cast<int>(std::clamp<Bytes>(available / std::max<Bytes>(one, 1), 1, wanted));
+}
+
+std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunOptions& options) {
+  const Config& config = cells.front().config;
+  const PlannedMemory need = planned(cells);
+  const Bytes have = device_->available_bytes();
+  log_info("memory for {} network{}: {}; {} available", cells.size(), cells.size() == 1 ? "" : "s", need.text(),
+           mib(have));
+  if (need.total() > have) {
+    const Bytes fitting = have / std::max<Bytes>(planned(cells.first(1)).total(), 1);
+    fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(),
+                      config.get_int("train.batch"), mib(need.total()), mib(have),
+                      fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting)
+                                   : fmt::format("use a smaller {}", size_keys()));
+  }
+  // Cells whose checkpoints stand at different steps (killed between two of them, or another population size) go on in
+  // groups of their own.
+  std::map<std::int64_t, std::vector<std::size_t>> by_step;
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    by_step[options.resume ? checkpoint_step(options.folder, cells[i]) : 0].push_back(i);
+  std::vector<CellOutcome> outcomes(cells.size());
+  for (const auto& [step, members] : by_step) {
+    std::vector<Cell> group;
+    for (const std::size_t i : members) group.push_back(cells[i]);
+    const auto results = Training(*device_, group, options, make_task(config)).run();
+    for (std::size_t k = 0; k < members.size(); ++k) outcomes[members[k]] = results[k];
+  }
+  return outcomes;
+}
+
+nlohmann::json TaskRunner::environment() {
+  return {{"version", build_id()},
+          {"commit", build_commit()},
+          {"device", device_->describe()},
+          {"processor", cpu_model()},
+          {"instruction_set", cpu_instruction_set()},
+          {"onednn", convolution_library()}};
+}
+
+std::string TaskRunner::plan(std::span<const Cell> cells) {
+  const Config& config = cells.front().config;
+  return fmt::format("{} steps per epoch, {} epochs\nmemory: {}; {} available\n", make_task(config)->steps_per_epoch(),
+                     config.get_int("train.epochs"), planned(cells).text(), mib(device_->available_bytes()));
+}
+
+}  // namespace gridstep

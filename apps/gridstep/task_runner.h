@@ -1,0 +1,58 @@
+// What the runners of all tasks share: the device, how many networks fit it, the course of a population.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "apps/gridstep/training_task.h"
+#include "engine/study/runner.h"
+
+namespace gridstep {
+
+// What a population will take, before anything is allocated.
+struct PlannedMemory {
+  Bytes weights = 0, gradients = 0, optimizer = 0;
+  Bytes activations = 0;  // the arena of the training step
+  Bytes evaluation = 0;   // held beside the training
+  Bytes total() const { return weights + gradients + optimizer + activations + evaluation; }
+  std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
+};
+
+// The planned memory of training `replicas` networks of one graph; `slots`: optimizer arrays of the size of the
+// weights.
+PlannedMemory plan_training(const Graph& graph, DeviceKind device, int replicas, int slots);
+
+class TaskRunner : public CellRunner {
+ public:
+  explicit TaskRunner(std::unique_ptr<Device> device) : device_(std::move(device)) {}
+
+  int preferred_replicas(const Config& config) override;
+  std::vector<CellOutcome> run(std::span<const Cell> cells, const RunOptions& options) override;
+  std::string device_name() override { return device_->describe(); }
+  nlohmann::json environment() override;
+  std::string plan(std::span<const Cell> cells) override;
+
+ protected:
+  // Both may open the data.
+  virtual std::unique_ptr<TrainingTask> make_task(const Config& config) = 0;
+  virtual Graph training_graph(const Config& config) = 0;
+  // What evaluating so many networks takes.
+  virtual Bytes evaluation_bytes(const Config& config, int replicas) = 0;
+  // "train.batch or train.patch": what makes a network that does not fit smaller.
+  virtual std::string size_keys() const = 0;
+
+  Device& device() { return *device_; }
+  // The memory that evaluations may take.
+  Bytes evaluation_budget() const;
+
+ private:
+  PlannedMemory planned(const Config& config, int replicas, int slots);
+  PlannedMemory planned(std::span<const Cell> cells);
+
+  std::unique_ptr<Device> device_;
+};
+
+// The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.
+std::unique_ptr<Device> open_device(const Config& config);
+
+}  // namespace gridstep
