@@ -8,16 +8,18 @@
 
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/sr_task.h"
+#include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
 #include "engine/base/names.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/quantize/quantize.h"
+#include "optim/registry.h"
 
 namespace gridstep {
 namespace {
 
 struct DescribeArgs {
-  std::string model, bits = "8,8", fuse = "all", activation = "relu";
+  std::string model, bits = "8,8", fuse = "all", activation = "relu", optimizer = "adam";
   int scale = 3, patch = 17, batch = 16, replicas = 1;
   bool nodes = false;
 };
@@ -111,8 +113,10 @@ void print_memory(const SrTask& task, const DescribeArgs& args) {
       "\ntraining step, batch {}, patch {}: {} nodes, arena {:.2f} MiB per network ({:.2f} MiB if no memory were "
       "shared)\n",
       args.batch, args.patch, graph.nodes().size(), mib(size.per_replica), mib(size.plan.sum));
-  if (args.replicas > 1)
-    fmt::print("{} networks together: {:.2f} MiB\n", args.replicas, mib(size.per_replica * args.replicas));
+  const int slots = slots_in_use(find_optimizer(args.optimizer), resolve_settings(find_optimizer(args.optimizer)));
+  fmt::print("memory for {} network{} under {}: {}; evaluation takes more, depending on the images\n", args.replicas,
+             args.replicas == 1 ? "" : "s", args.optimizer,
+             plan_training(graph, DeviceKind::kCpu, args.replicas, slots).text());
   if (!args.nodes) return;
   for (const Node& node : graph.nodes()) {
     std::vector<std::string> outputs;
@@ -142,6 +146,7 @@ void add_describe_command(CLI::App& app) {
   command->add_option("--activation", args->activation, "relu or tanh");
   command->add_option("--patch", args->patch, "Side of a training patch, low-resolution pixels");
   command->add_option("--batch", args->batch, "Samples per step");
+  command->add_option("--optimizer", args->optimizer, "Optimizer, for the memory of its state");
   command->add_option("--replicas", args->replicas, "Networks trained together")->check(CLI::PositiveNumber);
   command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
   command->add_flag("--nodes", args->nodes, "List every node of the training step");

@@ -30,8 +30,9 @@ int slots_of(const Config& config) {
 }  // namespace
 
 std::string PlannedMemory::text() const {
-  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}, evaluation {}", mib(total()),
-                     mib(weights), mib(gradients), mib(optimizer), mib(activations), mib(evaluation));
+  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}{}", mib(total()), mib(weights),
+                     mib(gradients), mib(optimizer), mib(activations),
+                     evaluation > 0 ? ", evaluation " + mib(evaluation) : "");
 }
 
 PlannedMemory plan_training(const Graph& graph, DeviceKind device, int replicas, int slots) {

@@ -110,8 +110,10 @@ Rows optim_rows() {
       whole("schedule.warmup_steps", 0, kZeroOrMore, {kReplica, "warmup"}, "steps of linear warm-up"),
       real("schedule.gamma", 0.1, {.lo = 0, .hi = 1, .lo_open = true}, {kReplica, "gamma"},
            "factor of the rate at each step or milestone"),
-      whole("schedule.step_epochs", 1, kCount, {kReplica, "every"}, "epochs between two steps of schedule step"),
-      list("schedule.milestones", kCount, {kReplica, "at"}, "epochs at which schedule multistep steps, increasing"),
+      whole("schedule.step_epochs", 1, kCount, {kReplica, "every"},
+            "epochs between two steps of schedule step, from the end of the warm-up"),
+      list("schedule.milestones", kCount, {kReplica, "at"},
+           "epochs at which schedule multistep steps, increasing, from the end of the warm-up"),
       real("schedule.min_lr", 0.0, kNotNegative, {kReplica, "min"}, "where schedule cosine ends"),
   };
 }

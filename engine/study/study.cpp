@@ -94,6 +94,23 @@ std::vector<CellOutcome> run_population(const std::vector<Cell>& population, std
   return outcomes;
 }
 
+// An error after some cell has ended is recorded, and the other populations are trained. One before that may well
+// concern them all: it ends the study at once, and the folder stays free.
+std::vector<CellOutcome> outcomes_of(const std::vector<Cell>& population, std::vector<CellResult>& results,
+                                     CellRunner& runner, const RunOptions& options) {
+  try {
+    return run_population(population, results, runner, options);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::exception& e) {
+    if (std::none_of(results.begin(), results.end(), has_ended)) throw;
+    CellOutcome failed;
+    failed.status = "failed";
+    failed.note = e.what();
+    return std::vector<CellOutcome>(population.size(), failed);
+  }
+}
+
 }  // namespace
 
 bool all_ended(const std::vector<CellResult>& cells) { return std::all_of(cells.begin(), cells.end(), has_ended); }
@@ -140,7 +157,7 @@ int train_missing(const Study& study, const RunFolder& folder, std::vector<CellR
              population.size() == 1 ? population.front().name
                                     : fmt::format("{} .. {}", population.front().name, population.back().name),
              counted(population.size(), "cell"));
-    const auto outcomes = run_population(population, cells, runner, step);
+    const auto outcomes = outcomes_of(population, cells, runner, step);
     for (std::size_t c = 0; c < population.size(); ++c) {
       folder.save_outcome(study, population[c], outcomes[c]);
       result_of(cells, population[c].name).outcome = outcomes[c];

@@ -23,9 +23,10 @@ struct StudyReport {
 };
 
 // Trains the cells of the study that options.folder does not hold yet, population by population, refreshing
-// results.json and table.md after each. A finished study is shown again and the runner is not asked. Throws ConfigError
-// for an unfinished one without options.resume and for a folder that belongs to something else; Interrupted after
-// results are written.
+// results.json and table.md after each. Where a population ends with an error after some cell has ended, its cells are
+// recorded as "failed" with its message and the others are trained; a resume tries them again. A finished study is
+// shown again and the runner is not asked. Throws ConfigError for an unfinished one without options.resume and for a
+// folder that belongs to something else; Interrupted after results are written.
 StudyReport run_study(Study study, CellRunner& runner, const RunOptions& options);
 
 // What the exit code says about a finished report: throws DivergedError when every cell diverged, Error when one

@@ -172,8 +172,10 @@ TextTable best_table(const Sweep& sweep) {
   for (const auto& optimizer : optimizers_in_use(sweep.plan)) {
     const auto& rates = sweep.rates.at(optimizer);
     const auto best = best_index(sweep, optimizer);
-    const auto diverged =
-        std::count_if(rates.begin(), rates.end(), [&](double r) { return !score_of(sweep, optimizer, r); });
+    const auto diverged = std::count_if(rates.begin(), rates.end(), [&](double r) {
+      const SummaryRow* row = row_of(sweep, optimizer, r);
+      return row != nullptr && row->diverged + row->failed > 0;
+    });
     table.rows.push_back({optimizer, best ? value_text(rates[*best]) : "none",
                           metric_text(metric, best ? score_of(sweep, optimizer, rates[*best]) : std::nullopt),
                           std::to_string(rates.size()), value_text(rates.front()), value_text(rates.back()),

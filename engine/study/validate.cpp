@@ -36,14 +36,20 @@ Use optimizer_use(std::string_view key) {
   return {when("optim.name", users), "only " + join(users) + (users.size() == 1 ? " uses it" : " use it")};
 }
 
+bool quantizes(const Config& c) {
+  return c.get_string("quant.quantizer") != "none" &&
+         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32);
+}
+
 Use quant_use(std::string_view leaf) {
-  if (leaf == "weight_range") {
-    return {[](const Config& c) {
-              return c.get_string("quant.quantizer") != "none" && c.get_int("quant.weight_bits") != 32;
-            },
+  if (leaf == "weight_bits" || leaf == "activation_bits") {
+    return {[](const Config& c) { return c.get_string("quant.quantizer") != "none"; }, "quant.quantizer = none"};
+  }
+  if (leaf == "weight_range" || leaf == "per_channel") {
+    return {[](const Config& c) { return quantizes(c) && c.get_int("quant.weight_bits") != 32; },
             "weights are not quantized"};
   }
-  return {[](const Config& c) { return c.get_string("quant.quantizer") != "none"; }, "quant.quantizer = none"};
+  return {quantizes, "nothing is quantized (quant.quantizer = none, or 32 bits for weights and activations)"};
 }
 
 Use schedule_use(std::string_view leaf) {

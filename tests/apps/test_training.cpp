@@ -9,7 +9,7 @@
 #include "engine/study/grid.h"
 #include "engine/train/checkpoint.h"
 #include "support/catch.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 
 using namespace gridstep;
 using gridstep::test::TemporaryFolder;

@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 #include <png.h>
 #include <turbojpeg.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,29 +16,9 @@
 #include "engine/base/file.h"
 #include "engine/base/philox.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gridstep::test {
-
-// A folder of its own, removed with all it holds.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    static std::atomic<int> count{0};
-    path_ = fs::temp_directory_path() / fmt::format("gridstep-test-{}-{}", ::getpid(), count++);
-    fs::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const fs::path& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
 
 inline void write_bytes(const fs::path& path, std::string_view bytes) {
   fs::create_directories(path.parent_path());

@@ -2,32 +2,22 @@
 #include "engine/base/file.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
 #include "engine/base/error.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
 using Catch::Matchers::Contains;
 
 namespace {
 
-class Folder {
+class Folder : public test::TemporaryFolder {
  public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  fs::path operator/(const char* name) const { return path_ / name; }
-  std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), {})); }
-
- private:
-  fs::path path_;
+  std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path()), {})); }
 };
 
 }  // namespace
@@ -105,4 +95,21 @@ TEST_CASE("maps cover the file, empty ones included, and move", "[base]") {
   CHECK(b.bytes()[4999] == std::byte{'q'});
   a = std::move(b);
   CHECK(a.bytes().size() == 5000);
+}
+
+TEST_CASE("what killed writers left is removed, and nothing else", "[file]") {
+  const Folder folder;
+  fs::create_directories(folder / "cells");
+  const std::string own = fmt::format("own.tmp{}", ::getpid());
+  for (const char* name : {"a.json.tmp12", "cells/b.safetensors.tmp345", "c.tmp", "d.tmp12x", ".tmp9", "e.json"}) {
+    write_file_atomic(folder / name, "x");
+  }
+  append_line(folder / own.c_str(), "x");
+  remove_leftovers(folder.path(), 3600.0);
+  CHECK(fs::exists(folder / "a.json.tmp12"));  // too young to be nobody's
+  remove_leftovers(folder.path());
+  CHECK_FALSE(fs::exists(folder / "a.json.tmp12"));
+  CHECK_FALSE(fs::exists(folder / "cells/b.safetensors.tmp345"));
+  for (const char* name : {"c.tmp", "d.tmp12x", ".tmp9", "e.json", own.c_str()}) CHECK(fs::exists(folder / name));
+  CHECK_NOTHROW(remove_leftovers(folder / "nowhere"));
 }

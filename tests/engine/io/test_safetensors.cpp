@@ -9,6 +9,7 @@
 
 #include "engine/base/error.h"
 #include "tests/support/compare.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
 using namespace gridstep::test;
@@ -18,18 +19,10 @@ namespace {
 
 class File {
  public:
-  File() {
-    std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-  }
-  ~File() { fs::remove_all(folder_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
   fs::path path() const { return folder_ / "a.safetensors"; }
 
  private:
-  fs::path folder_;
+  TemporaryFolder folder_;
 };
 
 std::string with_length(std::uint64_t length, const std::string& rest) {

@@ -1,8 +1,6 @@
 // A CellRunner that trains nothing: scores come from a formula, and endings are chosen by the test.
 #pragma once
 
-#include <unistd.h>
-
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -14,30 +12,11 @@
 
 namespace gridstep::testing {
 
-// A folder of its own for each test, removed at the end.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (fs::temp_directory_path() / "gridstep-study-XXXXXX").string();
-    GS_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot create a temporary folder");
-    path_ = pattern;
-  }
-  ~TempFolder() {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 class FakeRunner : public CellRunner {
  public:
   int replicas = 4;
   double floor_value = 28.0;
+  int fail_at = -1;       // index of the call of run() that ends with an error
   int interrupt_at = -1;  // index of the call of run() that is interrupted after its checkpoints
   std::string device = "cpu: fake";
   std::function<void(const Cell&, CellOutcome&)> change;  // the last word on an outcome
@@ -60,6 +39,7 @@ class FakeRunner : public CellRunner {
       fs::create_directories(options.folder / "cells" / cell.name / "checkpoints");
       write_file_atomic(options.folder / "cells" / cell.name / "checkpoints" / "last.safetensors", "state");
     }
+    if (call == fail_at) throw DeviceError("no memory for this one");
     if (call == interrupt_at) throw Interrupted("stopped after a checkpoint");
     std::vector<CellOutcome> outcomes;
     for (const auto& cell : cells) {

@@ -111,8 +111,10 @@ TEST_CASE("settings without effect are refused", "[study]") {
   has("[optim]\ncentered = true\n", "s.toml:8: optim.centered = true has no effect: only rmsprop uses it");
   has("[optim]\nname = \"nesterov\"\ndampening = 0.5\n", "no dampening");
   has("[quant]\nquantizer = \"none\"\nmask = \"rounded\"\n",
-      "quant.mask = rounded has no effect: quant.quantizer = none");
+      "quant.mask = rounded has no effect: nothing is quantized (quant.quantizer = none");
   has("[quant]\nweight_bits = 32\nweight_range = \"full\"\n", "quant.weight_range = full has no effect");
+  has("[quant]\nweight_bits = 32\nper_channel = false\n", "quant.per_channel = false has no effect");
+  has("[quant]\nweight_bits = 32\nactivation_bits = 32\nfloat_epochs = 1\n", "quant.float_epochs = 1 has no effect");
   has("[schedule]\ngamma = 0.5\n", "schedule.gamma = 0.5 has no effect");
   has("[data]\nroot = \"x\"\n", "data.root = x has no effect");
   has("[grid]\noptim.name = [\"adam\", \"sgd\"]\noptim.momentum = [0.0, 0.9]\n",

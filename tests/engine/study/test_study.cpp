@@ -11,10 +11,11 @@
 #include "engine/study/study.h"
 #include "tests/engine/study/fake_runner.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
+using gridstep::test::TemporaryFolder;
 using gridstep::testing::FakeRunner;
-using gridstep::testing::TempFolder;
 
 namespace {
 
@@ -30,7 +31,7 @@ sgd = 0.01
 Study small_study() { return parse_study(kStudy, "small.toml"); }
 
 struct Fixture {
-  TempFolder temp;
+  TemporaryFolder temp;
   FakeRunner runner;
   RunOptions options;
   Fixture() {
@@ -287,4 +288,27 @@ TEST_CASE("a dry run writes nothing", "[study]") {
   has(plan, "10 cells in 3 populations");
   has(plan, "adam-s0 adam-s1");
   CHECK_FALSE(fs::exists(f.options.folder));
+}
+
+TEST_CASE("an error in one population fails its cells only, and a resume tries them again", "[study]") {
+  Fixture f;
+  f.runner.fail_at = 1;
+  const StudyReport report = f.run();
+  CHECK(f.runner.trained.size() == 7);
+  CHECK(report.cells[3].outcome->status == "failed");
+  CHECK(report.cells[3].outcome->note == "no memory for this one");
+  has(report.table, "failed: ");
+  CHECK_THROWS_WITH(check_report(report, false), Catch::Matchers::Contains("3 of 10 cells failed"));
+  CHECK(nlohmann::json::parse(f.file("results.json"))["cells"][3]["status"] == "failed");
+  f.runner.fail_at = -1;
+  const StudyReport again = f.run(true);
+  CHECK(again.trained == 3);
+  CHECK_NOTHROW(check_report(again, false));
+}
+
+TEST_CASE("an error before any cell has ended ends the study", "[study]") {
+  Fixture f;
+  f.runner.fail_at = 0;
+  CHECK_THROWS_AS(f.run(), DeviceError);
+  CHECK(f.runner.trained.empty());
 }

@@ -6,10 +6,11 @@
 #include "engine/study/tune.h"
 #include "tests/engine/study/fake_runner.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
+using gridstep::test::TemporaryFolder;
 using gridstep::testing::FakeRunner;
-using gridstep::testing::TempFolder;
 
 namespace {
 
@@ -27,7 +28,7 @@ seeds = [1000, 1001]
 Study tuned_study() { return parse_study(kStudy, "tuned.toml"); }
 
 struct Fixture {
-  TempFolder temp;
+  TemporaryFolder temp;
   FakeRunner runner;
   RunOptions options;
   Fixture() {

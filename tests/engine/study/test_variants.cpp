@@ -5,10 +5,11 @@
 #include "engine/study/study.h"
 #include "tests/engine/study/fake_runner.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
+using gridstep::test::TemporaryFolder;
 using gridstep::testing::FakeRunner;
-using gridstep::testing::TempFolder;
 
 namespace {
 
@@ -91,7 +92,7 @@ TEST_CASE("JSON keeps the order of variants", "[variants]") {
   CHECK(cells[1].start == "z-s0");
 }
 
-TEST_CASE("--set speaks for all variants, run.variants leaves some out", "[variants]") {
+TEST_CASE("a key set for all variants and variants left out", "[variants]") {
   Study study = parse_study(kStudy, "rows.toml");
   apply_set(study, "quant.weight_bits=3");
   for (const Cell& cell : expand_cells(study)) CHECK(cell.config.get_int("quant.weight_bits") == 3);
@@ -115,7 +116,7 @@ TEST_CASE("mistakes in variants are named", "[variants]") {
 }
 
 TEST_CASE("starts are trained first, and the table compares run by run", "[variants]") {
-  const TempFolder temp;
+  const TemporaryFolder temp;
   FakeRunner runner;
   runner.change = [](const Cell& cell, CellOutcome& outcome) {
     outcome.metrics["psnr_y"] -= cell.variant == "float" ? 0.0 : cell.variant == "w8a8" ? 0.25 : 1.0;
@@ -135,7 +136,7 @@ TEST_CASE("starts are trained first, and the table compares run by run", "[varia
 }
 
 TEST_CASE("what a diverged start leaves without a network is diverged too, and the rest goes on", "[variants]") {
-  const TempFolder temp;
+  const TemporaryFolder temp;
   FakeRunner runner;
   runner.change = [](const Cell& cell, CellOutcome& outcome) {
     if (cell.name == "w8a8-s1") outcome.status = "diverged";

@@ -8,6 +8,7 @@
 #include "engine/train/checkpoint.h"
 #include "tests/engine/train/toy_training.h"
 #include "tests/support/compare.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
 using namespace gridstep::test;
@@ -98,9 +99,7 @@ TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]
 }
 
 TEST_CASE("resumed training equals uninterrupted training bit for bit", "[train]") {
-  std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const fs::path folder = pattern;
+  const test::TemporaryFolder folder;
   const ToyTraining toy;
   const auto replicas = ten();
   const auto device = make_cpu_device(2);
@@ -138,13 +137,10 @@ TEST_CASE("resumed training equals uninterrupted training bit for bit", "[train]
     CHECK(resumed_status[r].loss_sum == whole.status[r].loss_sum);
     CHECK(resumed_status[r].clippable == whole.status[r].clippable);
   }
-  fs::remove_all(folder);
 }
 
 TEST_CASE("a checkpoint of another network is refused by name", "[train]") {
-  std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const fs::path folder = pattern;
+  const test::TemporaryFolder folder;
   const auto device = make_cpu_device(1);
   ParameterStore small(*device, {{.name = "w", .shape = {2, 3}}, {.name = "b", .shape = {2}, .role = Role::kBias}}, 1,
                        1, true);
@@ -159,5 +155,4 @@ TEST_CASE("a checkpoint of another network is refused by name", "[train]") {
   CHECK(load_weights(file, name, 0) == std::vector<std::string>{"v"});
   CHECK_NOTHROW(load_checkpoint(file, small, 0, 1));
   CHECK_THROWS_AS(load_checkpoint(file, small, 0, 2), DataError);  // another optimizer's slots
-  fs::remove_all(folder);
 }

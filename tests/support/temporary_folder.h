@@ -3,6 +3,10 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string>
+
+#include "engine/base/error.h"
 #include "engine/base/file.h"
 
 namespace gridstep::test {
@@ -11,7 +15,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (fs::temp_directory_path() / "gridstep-test-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
+    GS_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot create a temporary folder");
+    path_ = pattern;
   }
   ~TemporaryFolder() {
     std::error_code ignored;
@@ -20,6 +25,7 @@ class TemporaryFolder {
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   const fs::path& path() const { return path_; }
+  fs::path operator/(const fs::path& name) const { return path_ / name; }
 
  private:
   fs::path path_;
