@@ -1,5 +1,7 @@
 #include "models/blocks.h"
 
+#include <algorithm>
+
 #include "kernels/common/pixels.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/pixels_to_float/pixels_to_float.h"
@@ -39,7 +41,7 @@ ModelBuilder::Operand ModelBuilder::add_quantizer(const std::string& layer, cons
   sites_.push_back(
       {site, site + "_step", site + "_step0", graph_.value(x).name, range, quant_.form, is_weight, per_channel});
   const QuantizedValue q = quantize(graph_, site + "/quantize", x, step, s0, attrs);
-  return {q.codes, q.step};
+  return {q.codes, q.step, codes ? std::max(-range.n, range.p) : 0};
 }
 
 ValueId ModelBuilder::pixel_step() {
@@ -54,7 +56,7 @@ ModelBuilder::Operand ModelBuilder::quantized_input(const std::string& layer, co
                                                     bool codes) {
   if (x.is_pixels) {                   // exact codes already
     if (quant_.enabled) pixel_step();  // also in float arithmetic: both write and read the same checkpoints
-    if (codes) return {x.value, pixel_step()};
+    if (codes) return {x.value, pixel_step(), 255};
     return {pixels_to_float(graph_, layer + ".input/pixels", x.value), kNoValue};
   }
   if (bits == kFloatBits) return {x.value, kNoValue};
@@ -78,7 +80,8 @@ Activation ModelBuilder::conv(const std::string& name, const Activation& x, cons
   const bool codes = quant_.codes && weight_bits != kFloatBits && (x.is_pixels || input_bits != kFloatBits);
   const Operand in = quantized_input(name, x, input_bits, codes);
   const Operand w = quantized_weight(name, weight, weight_bits, codes);
-  const ConvInputs inputs{in.value, w.value, bias, codes ? in.step : kNoValue, codes ? w.step : kNoValue};
+  ConvInputs inputs{in.value, w.value, bias};
+  if (codes) inputs = {in.value, w.value, bias, in.step, w.step, in.largest, w.largest};
   return {.value = conv2d(graph_, name, inputs, spec.stride, spec.kernel / 2)};
 }
 

@@ -51,6 +51,7 @@ class ModelBuilder {
  private:
   struct Operand {
     ValueId value, step;
+    int largest = 0;  // magnitude of the codes; 0: no codes
   };
   Operand quantized_input(const std::string& layer, const Activation& x, int bits, bool codes);
   Operand quantized_weight(const std::string& layer, ValueId weight, int bits, bool codes);

@@ -27,6 +27,11 @@ GradientScale gradient_scale(const std::string& name) {
   return name == "none" ? GradientScale::kNone : GradientScale::kInvSqrtNp;
 }
 
+ConvEngine conv_engine(const std::string& name) {
+  if (name == "own") return ConvEngine::kOwn;
+  return name == "cudnn" ? ConvEngine::kCudnn : ConvEngine::kAuto;
+}
+
 QuantConfig quant_config(const Config& c) {
   QuantConfig q;
   q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
@@ -63,6 +68,7 @@ SrTask sr_task(const Config& c) {
   task.batch = c.get_int("train.batch");
   task.patch = static_cast<int>(c.get_int("train.patch"));
   task.fuse = c.get_string("run.fuse") == "all";
+  task.conv = conv_engine(c.get_string("run.conv"));
   return task;
 }
 
@@ -86,6 +92,7 @@ Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quanti
   const PatchBatch batch = patch_batch(graph, "batch", {table, task.batch, task.patch, task.scale()});
   const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, quantized));
   const ValueId loss = image_loss(graph, "loss", model.output, batch.hr, task.loss);
+  set_conv_engine(graph, task.conv);
   if (task.fuse) fuse(graph);
   differentiate(graph, loss, add_op());
   return graph;
@@ -95,6 +102,7 @@ CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& tabl
   CalibrationGraph result;
   const PatchBatch batch = patch_batch(result.graph, "batch", {table, task.batch, task.patch, task.scale()});
   const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, true));
+  set_conv_engine(result.graph, task.conv);
   for (const QuantizerSite& s : model.quantizers) {
     result.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
     if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
@@ -107,6 +115,7 @@ Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized, std::
   const ValueId lr = graph.add_input("lr", {{1, h, w, 3}, DType::kU8}, Storage::kShared);
   const BuiltModel model = find_model(task.model).build(graph, lr, model_options(task, quantized));
   const ValueId pixels = pixels_from_float(graph, "pixels", model.output);
+  set_conv_engine(graph, task.conv);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
   if (notes != nullptr) *notes = std::move(fused);
   graph.mark_output(pixels);

@@ -7,6 +7,7 @@
 #include "engine/passes/fuse.h"
 #include "engine/study/config.h"
 #include "engine/train/population.h"
+#include "kernels/conv2d/conv2d.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/patch_batch/patch_batch.h"
 #include "models/model.h"
@@ -20,6 +21,7 @@ struct SrTask {
   Index batch = 16;
   int patch = 17;
   bool fuse = true;
+  ConvEngine conv = ConvEngine::kAuto;
 
   int scale() const { return options.scale; }
   int crop_y() const { return options.scale; }        // the benchmark convention

@@ -72,6 +72,13 @@ Use use_of(const KeyInfo& key) {
   if (name.starts_with("schedule.") && leaf != "name" && leaf != "warmup_steps") return schedule_use(leaf);
   if (name.starts_with("data.synthetic_"))
     return {when("data.name", {"synthetic"}), "only data.name = synthetic uses it"};
+  if (name == "run.conv") {
+    return {[](const Config& c) {
+              return c.get_string("run.device") != "cpu" && c.get_string("quant.quantizer") != "none" &&
+                     c.get_string("quant.arithmetic") == "codes";
+            },
+            "it chooses among CUDA's convolutions of codes"};
+  }
   if (name == "data.root") {
     return {when("data.name", {"div2k", "image_folder"}),
             "data.name = synthetic makes its images itself; for a folder of photos set data.name = image_folder"};

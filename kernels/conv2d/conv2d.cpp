@@ -119,8 +119,17 @@ const OpDef& conv2d_backward_weight_op() {
 }
 
 ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad) {
-  return graph.add_node(name, conv2d_op(), Conv2dAttrs{stride, pad, {}, 0, 0},
-                        {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
+  Conv2dAttrs attrs{stride, pad, {}, 0, 0};
+  attrs.largest_x = in.largest_x;
+  attrs.largest_w = in.largest_w;
+  return graph.add_node(name, conv2d_op(), attrs, {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
+}
+
+void set_conv_engine(Graph& graph, ConvEngine engine) {
+  for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
+    Node& node = graph.node(static_cast<NodeId>(n));
+    if (node.op == &conv2d_op()) std::any_cast<Conv2dAttrs&>(node.attrs).engine = engine;
+  }
 }
 
 }  // namespace gridstep

@@ -12,9 +12,9 @@
 //   s_w[k] q_w, so these are
 //               the gradients by the real values: the quantizers' own rules take them on.
 //
-// Exactness of the codes form on the CPU: sums run in int32 where the CPU has VNNI, else in float32, which is exact
-// while every output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are counted in ReplicaStatus::inexact
-// at every step.
+// Exactness of the codes form: the own CUDA kernel adds in int32, and so does the CPU where it has VNNI. Else sums run
+// in float32, which is exact while every output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are
+// counted in ReplicaStatus::inexact at every step.
 //
 // After fusion with a quantizer (attrs.quantize) the node also yields its codes and step: (y, codes, step); y itself is
 // not stored when nobody reads it. Same codes as unfused, bit for bit.
@@ -26,14 +26,22 @@
 #include <optional>
 
 #include "engine/graph/op.h"
+#include "kernels/conv2d/gemm_choice.h"
 #include "kernels/quantize/quantize.h"
 
 namespace gridstep {
+
+// What computes the forward pass on codes on CUDA: the own kernel (implicit_gemm.h) or cuDNN on codes expanded to
+// float32. kAuto: as conv_choice.h says. Nothing else depends on it; the bits do not either.
+enum class ConvEngine { kAuto, kOwn, kCudnn };
 
 struct Conv2dAttrs {
   Index stride = 1, pad = 0;
   std::optional<QuantizeAttrs> quantize;  // set by fusion: inputs 5.. are the quantizer's parameter and calibrated step
   Index input_height = 0, input_width = 0;  // backward_data only: the shape to return to
+  ConvEngine engine = ConvEngine::kAuto;
+  int largest_x = 0, largest_w = 0;     // magnitudes of codes; 0: those of the types
+  std::optional<GemmChoice> gemm = {};  // variant of the own kernel; unset: as conv_choice.h says
 };
 
 const OpDef& conv2d_op();                  // (x, w, b, s_x?, s_w?) -> y
@@ -42,8 +50,12 @@ const OpDef& conv2d_backward_weight_op();  // (x, dy, w, s_x?) -> (dw, db); w gi
 
 struct ConvInputs {
   ValueId x, w, bias, x_step = kNoValue, w_step = kNoValue;
+  int largest_x = 0, largest_w = 0;  // as in Conv2dAttrs
 };
 ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad);
+
+// Sets the engine of every convolution of the graph.
+void set_conv_engine(Graph& graph, ConvEngine engine);
 
 struct ConvGeometry {
   Index n, h, w, c, k, r, s, p, q, stride, pad;

@@ -4,7 +4,7 @@
 
 #include "engine/device/cuda/cuda_device.h"
 #include "kernels/common/reduce.cuh"
-#include "kernels/quantize/quantize.cuh"
+#include "kernels/conv2d/conv_epilogue.cuh"
 
 namespace gridstep {
 namespace {
@@ -106,109 +106,40 @@ void record_operands_of(Recorder& recorder, const ConvOperands& o) {
 // ---- epilogue
 // --------------------------------------------------------------------------------------------------------
 
-template <class Out>
-struct EpilogueArguments {
-  Strided<const float> sums, bias;
-  Strided<const float> x_step, w_step;  // null data: none
-  bool w_step_per_channel;
-  Strided<float> y;  // null data: not wanted
+struct EpilogueLaunch {
+  EpilogueArguments outputs;
+  Strided<const float> sums;
   Index size;
-  int channels;
   int hop;  // what a thread's channel moves by from pack to pack: 4 * kThreads mod channels
   bool packs;
-  Strided<Out> codes;
-  Strided<const float> parameter;
-  Strided<float> step;
-  StepForm form;
-  CodeLimits limits;
-  const StepParams* params;
-  ReplicaStatus* status;
-  int node_index;
 };
 
-// One rounded product or none, then one rounded addition.
-template <class Out>
-__device__ __forceinline__ float finish_sum(const EpilogueArguments<Out>& a, unsigned replica, float sum, int channel) {
-  const float bias = a.bias.at(replica)[channel];
-  if (a.x_step.data == nullptr) return sum + bias;
-  const float s = *a.x_step.at(replica) * a.w_step.at(replica)[a.w_step_per_channel ? channel : 0];
-  return sum * s + bias;
-}
-
-// Quantized: whether a quantizer follows; A and Out are its.
-template <bool kQuantized, FusedActivation A, class Out>
-__global__ void __launch_bounds__(kThreads) epilogue_kernel(const __grid_constant__ EpilogueArguments<Out> a) {
+__global__ void __launch_bounds__(kThreads) epilogue_kernel(const __grid_constant__ EpilogueLaunch a) {
   const unsigned replica = blockIdx.y;
   const Index begin = static_cast<Index>(blockIdx.x) * kBlock;
+  const int channels = a.outputs.channels;
   const float* const sums = a.sums.at(replica);
-  float* const y = a.y.data == nullptr ? nullptr : a.y.at(replica);
   Pack4<float> values[kPacks];
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) values[k] = load_up_to4(sums, begin + first_of_pack(k), a.size, a.packs);
 
-  float step = 0.0f;
-  if constexpr (kQuantized) {
-    step = step_value(*a.parameter.at(replica), a.form);
-    if (begin == 0 && threadIdx.x == 0) *a.step.at(replica) = step;
-  }
+  const float step = epilogue_step(a.outputs, replica, begin == 0 && threadIdx.x == 0);
   bool bad = false;
-  int channel = static_cast<int>((begin + first_of_pack(0)) % a.channels);
+  int channel = static_cast<int>((begin + first_of_pack(0)) % channels);
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
     const Index first = begin + first_of_pack(k);
     int c = channel;
 #pragma unroll
     for (int l = 0; l < 4; ++l) {
-      values[k].v[l] = finish_sum(a, replica, values[k].v[l], c);
-      c = c + 1 == a.channels ? 0 : c + 1;
+      values[k].v[l] = finish_sum(a.outputs, replica, values[k].v[l], c);
+      c = c + 1 == channels ? 0 : c + 1;
     }
-    if (y != nullptr) store_up_to4(y, first, a.size, a.packs, values[k]);
-    if constexpr (kQuantized) {
-      store_up_to4(a.codes.at(replica), first, a.size, a.packs,
-                   encode_up_to4<A, Out>(values[k], first, a.size, step, a.limits, bad));
-    }
+    store_outputs(a.outputs, replica, first, a.size - first, a.packs, values[k], step, bad);
     channel += a.hop;
-    channel = channel >= a.channels ? channel - a.channels : channel;
+    channel = channel >= channels ? channel - channels : channel;
   }
-  if constexpr (kQuantized) {
-    if (bad) note_fault(a.status[replica], a.params[replica].step, a.node_index);
-  }
-}
-
-template <class Out>
-EpilogueArguments<Out> epilogue_arguments(const Recorder& recorder, const ConvEpilogue& e) {
-  EpilogueArguments<Out> a{};
-  a.sums = strided<const float>(e.sums);
-  a.bias = strided<const float>(e.bias);
-  a.x_step = strided<const float>(e.x_step);
-  a.w_step = strided<const float>(e.w_step);
-  a.w_step_per_channel = e.w_step.data != nullptr && e.w_step.elements() > 1;
-  a.y = strided<float>(e.y);
-  a.size = e.sums.elements();
-  a.channels = static_cast<int>(e.bias.elements());
-  a.hop = 4 * kThreads % a.channels;
-  a.codes = strided<Out>(e.codes);
-  a.packs = packs_are_aligned(a.sums) && packs_are_aligned(a.y) && packs_are_aligned(a.codes);
-  a.parameter = strided<const float>(e.parameter);
-  a.step = strided<float>(e.step);
-  if (e.quantize) {
-    a.form = e.quantize->form;
-    a.limits = code_limits(*e.quantize);
-  }
-  a.params = recorder.params();
-  a.status = recorder.status();
-  a.node_index = recorder.node_index();
-  return a;
-}
-
-template <bool kQuantized, FusedActivation A, class Out>
-void record_epilogue_of(Recorder& recorder, const ConvEpilogue& e) {
-  const auto a = epilogue_arguments<Out>(recorder, e);
-  const dim3 grid(blocks_for(a.size, kBlock), static_cast<unsigned>(recorder.replicas()));
-  const cudaStream_t stream = cuda_stream(recorder.device());
-  recorder.launch("epilogue", 1, [=](const TaskContext&) {
-    launch(epilogue_kernel<kQuantized, A, Out>, grid, dim3(kThreads), 0, stream, a);
-  });
+  note_bad(a.outputs, replica, bad);
 }
 
 // ---- bias gradient
@@ -294,12 +225,31 @@ void record_conv_operands(Recorder& recorder, const ConvOperands& operands) {
 }
 
 void record_conv_epilogue(Recorder& recorder, const ConvEpilogue& epilogue) {
-  if (!epilogue.quantize) {
-    record_epilogue_of<false, FusedActivation::kNone, float>(recorder, epilogue);
-    return;
+  EpilogueLaunch a{};
+  a.outputs = epilogue_arguments(recorder, epilogue);
+  a.sums = strided<const float>(epilogue.sums);
+  a.size = epilogue.sums.elements();
+  a.hop = 4 * kThreads % a.outputs.channels;
+  a.packs = a.outputs.packs && packs_are_aligned(a.sums);
+  const dim3 grid(blocks_for(a.size, kBlock), static_cast<unsigned>(recorder.replicas()));
+  const cudaStream_t stream = cuda_stream(recorder.device());
+  recorder.launch("epilogue", 1,
+                  [=](const TaskContext&) { launch(epilogue_kernel, grid, dim3(kThreads), 0, stream, a); });
+}
+
+ConvEpilogue conv_epilogue(const BoundNode& node) {
+  ConvEpilogue e{};
+  e.bias = node.in[2];
+  e.x_step = node.in[3];
+  e.w_step = node.in[4];
+  e.y = node.out[0];
+  e.quantize = node.attrs<Conv2dAttrs>().quantize;
+  if (e.quantize) {
+    e.parameter = node.in[5];
+    e.codes = node.out[1];
+    e.step = node.out[2];
   }
-  visit_encoding(*epilogue.quantize,
-                 [&]<FusedActivation A, class Out>() { record_epilogue_of<true, A, Out>(recorder, epilogue); });
+  return e;
 }
 
 Index conv_bias_blocks(const Shape& dy) {

@@ -1,5 +1,6 @@
-// What surrounds cuDNN's convolutions on CUDA: codes to floats before, the exact epilogue and bias gradients after.
-// Each function pushes one launch that covers all replicas. Tensors with null data are absent.
+// Convolutions on CUDA. The forward pass on codes is the own kernel's (implicit_gemm.h) or cuDNN's, as conv_choice.h
+// says; all else is cuDNN's, surrounded by launches of ours: codes to floats before, the exact epilogue and bias
+// gradients after. Each function pushes one launch that covers all replicas. Tensors with null data are absent.
 #pragma once
 
 #include <optional>
@@ -34,6 +35,8 @@ struct ConvEpilogue {
   Tensor parameter, codes, step;
 };
 void record_conv_epilogue(Recorder& recorder, const ConvEpilogue& epilogue);
+// That of a forward node, with no sums yet.
+ConvEpilogue conv_epilogue(const BoundNode& node);
 
 // Bias gradient db[k] = sum of dy[.., k], in double in an order fixed by the shape: first sums of `conv_bias_blocks`
 // pieces into `partial` (f64: blocks x K), then their sum. The second launch also multiplies dw by x_step where

@@ -1,6 +1,7 @@
 #include "engine/base/error.h"
 #include "engine/device/cuda/cuda_libraries.h"
 #include "kernels/conv2d/conv2d_cuda.h"
+#include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/plan_cudnn.h"
 
 namespace gridstep {
@@ -86,6 +87,7 @@ Bytes conv2d_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
   const auto& attrs = node.attrs_as<Conv2dAttrs>();
   const ConvGeometry g = conv_geometry(in[0].shape, in[1].shape, attrs.stride, attrs.pad);
   const bool codes = is_code(in[0].dtype);
+  if (uses_own_conv(attrs, g, in[0].dtype)) return 0;
   Pieces pieces;
   ForwardPieces(pieces, *forward_plan(g, codes), g, codes, attrs.quantize.has_value());
   return pieces.size();
@@ -96,6 +98,10 @@ void record_conv2d_cuda(Recorder& recorder, const BoundNode& node) {
   const Tensor x = node.in[0], w = node.in[1], y = node.out[0];
   const ConvGeometry g = conv_geometry(x.shape, w.shape, attrs.stride, attrs.pad);
   const bool codes = is_code(x.dtype);
+  if (uses_own_conv(attrs, g, x.dtype)) {
+    record_implicit_gemm_cuda(recorder, node);
+    return;
+  }
   const auto plan = forward_plan(g, codes);
   Pieces pieces(node.workspace);
   const ForwardPieces work(pieces, *plan, g, codes, attrs.quantize.has_value());
@@ -106,20 +112,8 @@ void record_conv2d_cuda(Recorder& recorder, const BoundNode& node) {
   }
   const Tensor sums = y.data != nullptr ? y : work.sums;
   record_library(recorder, plan, codes ? work.x : x, codes ? work.w : w, sums, work.library);
-  ConvEpilogue epilogue{.sums = sums,
-                        .bias = node.in[2],
-                        .x_step = codes ? node.in[3] : Tensor{},
-                        .w_step = codes ? node.in[4] : Tensor{},
-                        .y = y,
-                        .quantize = attrs.quantize,
-                        .parameter = {},
-                        .codes = {},
-                        .step = {}};
-  if (attrs.quantize) {
-    epilogue.parameter = node.in[5];
-    epilogue.codes = node.out[1];
-    epilogue.step = node.out[2];
-  }
+  ConvEpilogue epilogue = conv_epilogue(node);
+  epilogue.sums = sums;
   record_conv_epilogue(recorder, epilogue);
 }
 

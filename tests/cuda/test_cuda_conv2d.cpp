@@ -56,25 +56,52 @@ void fill_conv(NodeBench& bench) {
 
 }  // namespace
 
-TEST_CASE("a convolution on codes on the GPU has exact sums") {
+TEST_CASE("a convolution on codes on the GPU has exact sums, by the own kernel and by cuDNN") {
   const auto device = gpu();
-  for (const Row& row : kRows) {
-    INFO(row.c << " to " << row.k << " channels, filter " << row.filter << ", stride " << row.stride);
-    const Graph graph = conv_graph(row, true);
-    NodeBench bench(graph, 0);
-    fill_conv(bench);
-    for (std::int8_t& w : bench.in<std::int8_t>(1)) w = static_cast<std::int8_t>(w / 2);  // sums below 2^24
-    bench.run();
-    GpuNode node(*device, graph, 0, bench);
-    CHECK(node.status.inexact == 0);
-    CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+  for (const ConvEngine engine : {ConvEngine::kOwn, ConvEngine::kCudnn}) {
+    for (const DType x : {DType::kU8, DType::kS8}) {
+      for (const Row& row : kRows) {
+        INFO(row.c << " to " << row.k << " channels, filter " << row.filter << ", stride " << row.stride << ", engine "
+                   << static_cast<int>(engine) << ", " << name_of(x));
+        Graph graph = conv_graph(row, true, x);
+        set_conv_engine(graph, engine);
+        NodeBench bench(graph, 0);
+        fill_conv(bench);
+        for (std::int8_t& w : bench.in<std::int8_t>(1)) w = static_cast<std::int8_t>(w / 2);  // sums below 2^24
+        bench.run();
+        GpuNode node(*device, graph, 0, bench);
+        CHECK(node.status.inexact == 0);
+        CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+      }
+    }
+  }
+}
+
+TEST_CASE("every tile and arithmetic of the own convolution gives the same bits on the GPU") {
+  const auto device = gpu();
+  for (const Row& row : {Row{2, 17, 3, 70, 5, 1}, Row{2, 17, 32, 136, 3, 1}}) {  // narrow and wide, all with tails
+    Graph graph = conv_graph(row, true);
+    auto& attrs = std::any_cast<Conv2dAttrs&>(graph.node(0).attrs);
+    attrs.largest_w = 16;
+    for (const GemmTile tile : {GemmTile::k64x32, GemmTile::k128x64, GemmTile::k128x128}) {
+      for (const GemmArithmetic arithmetic : {GemmArithmetic::kInt8, GemmArithmetic::kBf16}) {
+        INFO(row.c << " channels, tile " << static_cast<int>(tile) << ", arithmetic " << static_cast<int>(arithmetic));
+        attrs.gemm = GemmChoice{tile, arithmetic};
+        NodeBench bench(graph, 0);
+        fill_conv(bench);
+        for (std::int8_t& w : bench.in<std::int8_t>(1)) w = static_cast<std::int8_t>(w / 8);
+        bench.run();
+        GpuNode node(*device, graph, 0, bench);
+        CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+      }
+    }
   }
 }
 
 TEST_CASE("exact sums just below 2^24 on the GPU") {
   const auto device = gpu();
   const Row row{2, 9, 64, 8, 3, 1};  // 576 terms
-  const Graph graph = conv_graph(row, true);
+  Graph graph = conv_graph(row, true);
   NodeBench bench(graph, 0);
   fill_conv(bench);
   for (std::uint8_t& x : bench.in<std::uint8_t>(0)) x = 255 - x % 3;
@@ -86,9 +113,12 @@ TEST_CASE("exact sums just below 2^24 on the GPU") {
   std::fill(bench.in<float>(3).begin(), bench.in<float>(3).end(), 1.0f);
   std::fill(bench.in<float>(4).begin(), bench.in<float>(4).end(), 1.0f);
   bench.run();
-  GpuNode node(*device, graph, 0, bench);
-  CHECK(node.status.inexact == 0);
-  CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+  for (const ConvEngine engine : {ConvEngine::kOwn, ConvEngine::kCudnn}) {
+    set_conv_engine(graph, engine);
+    GpuNode node(*device, graph, 0, bench);
+    CHECK(node.status.inexact == 0);
+    CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+  }
 }
 
 TEST_CASE("a convolution on floats and all gradients on the GPU agree with the CPU") {
