@@ -118,7 +118,8 @@ Training::Training(Device& device, std::span<const Cell> cells, const RunOptions
                    .epochs = config_.get_int("train.epochs"),
                    .float_epochs = config_.get_int("quant.float_epochs"),
                    .batch = static_cast<std::uint32_t>(task_->batch()),
-                   .debug = config_.get_int("run.debug") != 0}),
+                   .debug = config_.get_int("run.debug") != 0,
+                   .capture = config_.get_string("run.capture") == "auto"}),
       steps_per_epoch_(task_->steps_per_epoch()),
       progress_(cells.size()) {
   for (std::size_t i = 0; i < cells.size(); ++i) {

@@ -141,6 +141,9 @@ class CpuDevice final : public Device {
   void download(void* to, const std::byte* from, Bytes size) override {
     std::memcpy(to, from, static_cast<std::size_t>(size));
   }
+  void copy(std::byte* to, const std::byte* from, Bytes size) override {
+    std::memcpy(to, from, static_cast<std::size_t>(size));
+  }
   void synchronize() override {}
   int threads() const override { return threads_; }
 

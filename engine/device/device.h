@@ -34,6 +34,14 @@ struct Launch {
   std::function<void(const TaskContext&)> run;
 };
 
+// Launches prepared once and run many times. Lives at most as long as its device and the memory the launches touch.
+class Replay {
+ public:
+  virtual ~Replay() = default;
+  // As Device::run.
+  virtual void run() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -49,6 +57,12 @@ class Device {
 
   // Runs the launches in order for replicas [0, replicas). Blocks until done on the CPU; enqueues on CUDA.
   virtual void run(const std::vector<Launch>& launches, int replicas, Bytes scratch_bytes) = 0;
+  // The same launches, again and again. With `capture`, CUDA runs them eagerly once (which loads kernels and warms
+  // libraries up), then captures them as one CUDA graph; the bits are the same. Elsewhere it is run() each time.
+  virtual std::unique_ptr<Replay> prepare(std::vector<Launch> launches, int replicas, Bytes scratch_bytes,
+                                          bool capture);
+  // From device memory to device memory; enqueued on CUDA.
+  virtual void copy(std::byte* to, const std::byte* from, Bytes size) = 0;
   virtual void synchronize() = 0;
   // Tasks that run at the same time on the CPU; 1 elsewhere.
   virtual int threads() const { return 1; }

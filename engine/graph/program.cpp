@@ -78,6 +78,7 @@ Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
   }
   scratch_bytes_ = recorder.scratch_bytes();
   launches_ = recorder.take_launches();
+  replay_ = device.prepare(launches_, store_.replicas(), scratch_bytes_, options.capture);
 }
 
 Tensor Program::bind_parameter(const GraphValue& value) const {
@@ -111,7 +112,7 @@ Tensor Program::tensor(std::string_view name) const {
 
 void Program::run() {
   if (debug_) return run_debug();
-  store_.device().run(launches_, store_.replicas(), scratch_bytes_);
+  replay_->run();
 }
 
 void Program::run_debug() {

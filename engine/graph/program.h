@@ -1,5 +1,5 @@
-// A recorded program: the graph's launches, bound to memory. Replayed eagerly here; captured as a CUDA graph by the
-// CUDA device.
+// A recorded program: the graph's launches, bound to memory. Replayed by the device, which may capture them as one CUDA
+// graph.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,8 @@ struct ProgramOptions {
   // Before each node its outputs and workspace are poisoned with NaN; after it, its outputs are checked for NaN and
   // infinity, and the guard bytes around outputs and workspace for writes outside.
   bool debug = false;
+  // The device may capture the launches (Device::prepare). Never with `debug`.
+  bool capture = true;
   // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer).
   std::function<void(Recorder&)> epilogue;
 };
@@ -64,6 +66,7 @@ class Program {
   std::vector<Bytes> shared_offsets_;
   std::vector<Launch> launches_;
   Bytes scratch_bytes_ = 0;
+  std::unique_ptr<Replay> replay_;  // goes before the memory that it touches
 };
 
 }  // namespace gridstep

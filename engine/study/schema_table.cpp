@@ -146,6 +146,9 @@ Rows train_rows() {
       whole("run.threads", 0, {0, 4096}, {kRun, ""}, "CPU threads; 0: all. Never changes a result"),
       text("run.fuse", "all", {"all", "none"}, {kRun, ""}, "graph fusion"),
       text("run.variants", "", {}, {kRun, ""}, "train these variants only, comma separated; empty: all"),
+      text("run.capture", "auto", {"auto", "off"}, {kRun, ""},
+           "auto: on CUDA, the training step is captured as one CUDA graph; off: launch by launch. Never changes a "
+           "result"),
       text("run.conv", "auto", {"auto", "own", "cudnn"}, {kRun, ""},
            "forward convolution of codes on CUDA: the own kernel, cuDNN, or by the shape. Never changes a result"),
       whole("run.debug", 0, {0, 1}, {kRun, ""}, "1: check every launch for NaN and overwritten memory"),

@@ -72,6 +72,10 @@ Use use_of(const KeyInfo& key) {
   if (name.starts_with("schedule.") && leaf != "name" && leaf != "warmup_steps") return schedule_use(leaf);
   if (name.starts_with("data.synthetic_"))
     return {when("data.name", {"synthetic"}), "only data.name = synthetic uses it"};
+  if (name == "run.capture") {
+    return {[](const Config& c) { return c.get_string("run.device") != "cpu" && c.get_int("run.debug") == 0; },
+            "it concerns CUDA without run.debug"};
+  }
   if (name == "run.conv") {
     return {[](const Config& c) {
               return c.get_string("run.device") != "cpu" && c.get_string("quant.quantizer") != "none" &&

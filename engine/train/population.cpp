@@ -88,7 +88,9 @@ void Population::enter_phase() {
   quantized_ = quantize;
   program_ = std::make_unique<Program>(
       graphs_.train(quantize), *store_,
-      ProgramOptions{.debug = options_.debug, .epilogue = [this](Recorder& recorder) { record_update(recorder); }});
+      ProgramOptions{.debug = options_.debug, .capture = options_.capture, .epilogue = [this](Recorder& recorder) {
+                       record_update(recorder);
+                     }});
 }
 
 void Population::record_update(Recorder& recorder) const {

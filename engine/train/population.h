@@ -44,6 +44,7 @@ struct PopulationOptions {
   std::int64_t float_epochs = 0;  // before calibration
   std::uint32_t batch = 0;
   bool debug = false;
+  bool capture = true;  // ProgramOptions::capture
 };
 
 class Population {

@@ -33,6 +33,9 @@ class HostMemory final : public Device {
   void run(const std::vector<Launch>& launches, int replicas, Bytes scratch) override {
     run_launches(launches, replicas, TaskOrder::kForward, scratch);
   }
+  void copy(std::byte* to, const std::byte* from, Bytes size) override {
+    std::memcpy(to, from, static_cast<std::size_t>(size));
+  }
   void synchronize() override {}
 };
 

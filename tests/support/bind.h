@@ -49,6 +49,9 @@ class HostDevice final : public Device {
   void download(void* to, const std::byte* from, Bytes size) override {
     std::memcpy(to, from, static_cast<std::size_t>(size));
   }
+  void copy(std::byte* to, const std::byte* from, Bytes size) override {
+    std::memcpy(to, from, static_cast<std::size_t>(size));
+  }
   void synchronize() override {}
 
   void set_order(TaskOrder order) { order_ = order; }

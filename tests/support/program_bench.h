@@ -22,7 +22,7 @@ class ProgramBench {
   explicit ProgramBench(Graph graph, ProgramBenchOptions options = {})
       : device_(make_cpu_device(options.threads)),
         store_(*device_, graph.parameters(), options.replicas, 0, true),
-        program_(std::move(graph), store_, {.debug = options.debug, .epilogue = {}}) {}
+        program_(std::move(graph), store_, {.debug = options.debug, .capture = true, .epilogue = {}}) {}
 
   Program& program() { return program_; }
   ParameterStore& store() { return store_; }

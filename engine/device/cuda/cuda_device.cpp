@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/device/cuda/cuda_error.h"
+#include "engine/device/cuda/cuda_graph.h"
 #include "engine/device/cuda/cuda_libraries.h"
 #include "engine/device/cuda/pinned_ring.h"
 
@@ -23,6 +24,54 @@ class NvtxRange {
   ~NvtxRange() { nvtxRangePop(); }
   NvtxRange(const NvtxRange&) = delete;
   NvtxRange& operator=(const NvtxRange&) = delete;
+};
+
+void enqueue(const std::vector<Launch>& launches) {
+  for (const Launch& launch : launches) {
+    const NvtxRange range(launch.label.c_str());
+    try {
+      launch.run({});
+    } catch (const DeviceError& error) {
+      fail<DeviceError>("{}: {}", launch.label, error.what());
+    }
+  }
+}
+
+// The first run is eager: kernels are loaded and libraries warmed up outside the capture. The second captures; all
+// further ones are one graph launch each.
+class CapturedReplay final : public Replay {
+ public:
+  CapturedReplay(int ordinal, cudaStream_t stream, std::vector<Launch> launches)
+      : ordinal_(ordinal), stream_(stream), launches_(std::move(launches)) {}
+
+  void run() override {
+    GS_CUDA(cudaSetDevice(ordinal_));
+    if (!warm_) {
+      enqueue(launches_);
+      warm_ = true;
+      return;
+    }
+    if (!graph_.captured()) capture();
+    const NvtxRange range("captured step");
+    graph_.launch(stream_);
+  }
+
+ private:
+  void capture() {
+    try {
+      graph_.capture(stream_, [this] { enqueue(launches_); });
+    } catch (const DeviceError& error) {
+      fail<DeviceError>(
+          "the step cannot be captured as a CUDA graph: {}; --set run.capture=off runs it launch by launch",
+          error.what());
+    }
+  }
+
+  int ordinal_;
+  cudaStream_t stream_;
+  std::vector<Launch> launches_;
+  CudaGraph graph_;
+  bool warm_ = false;
 };
 
 class CudaDevice final : public Device {
@@ -115,14 +164,18 @@ class CudaDevice final : public Device {
 
   void run(const std::vector<Launch>& launches, int, Bytes) override {
     make_current();
-    for (const Launch& launch : launches) {
-      const NvtxRange range(launch.label.c_str());
-      try {
-        launch.run({});
-      } catch (const DeviceError& error) {
-        fail<DeviceError>("{}: {}", launch.label, error.what());
-      }
-    }
+    enqueue(launches);
+  }
+
+  std::unique_ptr<Replay> prepare(std::vector<Launch> launches, int replicas, Bytes scratch_bytes,
+                                  bool capture) override {
+    if (!capture) return Device::prepare(std::move(launches), replicas, scratch_bytes, false);
+    return std::make_unique<CapturedReplay>(ordinal_, stream_, std::move(launches));
+  }
+
+  void copy(std::byte* to, const std::byte* from, Bytes size) override {
+    make_current();
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToDevice, stream_));
   }
 
   void synchronize() override {

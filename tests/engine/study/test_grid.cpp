@@ -116,6 +116,7 @@ TEST_CASE("settings without effect are refused", "[study]") {
   has("[quant]\nweight_bits = 32\nper_channel = false\n", "quant.per_channel = false has no effect");
   has("[quant]\nweight_bits = 32\nactivation_bits = 32\nfloat_epochs = 1\n", "quant.float_epochs = 1 has no effect");
   has("[schedule]\ngamma = 0.5\n", "schedule.gamma = 0.5 has no effect");
+  has("[run]\ncapture = \"off\"\ndevice = \"cpu\"\n", "run.capture = off has no effect");
   has("[run]\nconv = \"own\"\ndevice = \"cpu\"\n", "run.conv = own has no effect: it chooses among CUDA's");
   has("[run]\nconv = \"cudnn\"\n[quant]\narithmetic = \"float\"\n", "run.conv = cudnn has no effect");
   has("[data]\nroot = \"x\"\n", "data.root = x has no effect");
