@@ -14,6 +14,18 @@
 namespace gridstep {
 namespace {
 
+// Waits for something that is mostly near: true once it holds, false when it is time to sleep. A thread that sleeps
+// between two steps may be woken on the core of the thread that wakes it, and share it from then on.
+template <class Condition>
+bool spin_until(Condition&& condition) {
+  constexpr int kSpins = 2000;  // about 0.1 ms
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (condition()) return true;
+    __builtin_ia32_pause();
+  }
+  return false;
+}
+
 // Threads that meet at each launch. Waiting spins briefly, since a launch is often shorter than a wake-up, then yields
 // the core.
 class Barrier {
@@ -28,10 +40,7 @@ class Barrier {
       generation_.notify_all();
       return;
     }
-    for (int spin = 0; spin < 2000; ++spin) {
-      if (generation_.load(std::memory_order_acquire) != generation) return;
-      __builtin_ia32_pause();
-    }
+    if (spin_until([&] { return generation_.load(std::memory_order_acquire) != generation; })) return;
     generation_.wait(generation, std::memory_order_acquire);
   }
 
@@ -158,16 +167,18 @@ class CpuDevice final : public Device {
       {
         const std::lock_guard lock(mutex_);
         work_ = &work;
-        busy_ = threads_ - 1;
-        ++generation_;
+        busy_.store(threads_ - 1, std::memory_order_relaxed);
+        generation_.fetch_add(1, std::memory_order_release);
       }
       wake_.notify_all();
     }
     work.run(scratch_[0].data());
     if (threads_ > 1) {
-      std::unique_lock lock(mutex_);
-      done_.wait(lock, [&] { return busy_ == 0; });
-      work_ = nullptr;
+      const auto done = [&] { return busy_.load(std::memory_order_acquire) == 0; };
+      if (!spin_until(done)) {
+        std::unique_lock lock(mutex_);
+        done_.wait(lock, done);
+      }
     }
     work.rethrow();
   }
@@ -175,16 +186,20 @@ class CpuDevice final : public Device {
  private:
   void serve(int index) {
     std::uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
+    const auto called = [&] {
+      return stop_.load(std::memory_order_relaxed) || generation_.load(std::memory_order_acquire) != seen;
+    };
     for (;;) {
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
-      Work* work = work_;
-      lock.unlock();
-      work->run(scratch_[static_cast<std::size_t>(index)].data());
-      lock.lock();
-      if (--busy_ == 0) done_.notify_one();
+      if (!spin_until(called)) {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, called);
+      }
+      if (stop_.load(std::memory_order_relaxed)) return;
+      seen = generation_.load(std::memory_order_acquire);
+      work_->run(scratch_[static_cast<std::size_t>(index)].data());
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+      { const std::lock_guard lock(mutex_); }  // whoever saw busy_ > 0 under the mutex is waiting by now
+      done_.notify_one();
     }
   }
 
@@ -194,10 +209,10 @@ class CpuDevice final : public Device {
   std::vector<std::thread> pool_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  Work* work_ = nullptr;
-  std::uint64_t generation_ = 0;
-  int busy_ = 0;
-  bool stop_ = false;
+  Work* work_ = nullptr;  // published by generation_
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
 };
 
 }  // namespace
