@@ -14,10 +14,18 @@
 namespace gridstep::bench {
 namespace {
 
+// In a bundle they lie in share/; else where the program was built.
+std::string peers_folder() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path bundled = program.parent_path().parent_path() / "share" / "gridstep" / "peers";
+  return !error && fs::exists(bundled, error) ? bundled.string() : GS_PEERS_DIR;
+}
+
 struct Args {
   CommonArgs common;
   StepArgs step;
-  std::string python = "python3", peers = GS_PEERS_DIR;
+  std::string python = "python3", peers = peers_folder();
   std::vector<std::string> only;
   int rounds = 3;
 };
