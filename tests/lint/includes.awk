@@ -23,13 +23,9 @@ BEGIN {
   also["engine/device/plugin.h"] = " engine/graph"       # the plug-in's registry holds launchers of ops
   also["engine/device/plugin.cpp"] = " engine/graph"
   also["engine/device/cuda/cuda_plugin.cpp"] = " engine/graph kernels optim"  # the list of everything that runs on CUDA
-<<<<<<< HEAD
   # The update writes weight codes by the quantizer's own formula.
   also["optim/optimizer.h"] = also["optim/step_cpu.cpp"] = also["optim/step_cuda.cu"] = " kernels"
-  outside["simt.h"] = 1  # of the harness that compiles kernels for the host
-=======
   outside["simt.h"] = outside["ptx_host.h"] = 1  # of the harness that compiles kernels for the host
->>>>>>> 4d858bd1f8ccdf059c52c29d75b4a6afeb547b13
 }
 
 function layer(path,   part) {

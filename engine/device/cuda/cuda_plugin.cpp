@@ -8,7 +8,9 @@
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
 #include "kernels/conv2d/conv2d_cuda.h"
+#include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_loss/image_loss.h"
+#include "kernels/max_pool/max_pool.h"
 #include "kernels/patch_batch/patch_batch.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/pixels_from_float/pixels_from_float.h"
@@ -16,6 +18,7 @@
 #include "kernels/psnr/psnr.h"
 #include "kernels/quantize/quantize_launch.h"
 #include "kernels/relu/relu.h"
+#include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "kernels/ssim/ssim.h"
 #include "kernels/tanh/tanh.h"
 #include "optim/optimizer.h"
@@ -33,8 +36,12 @@ void register_launchers(PluginRegistry& registry) {
       {"conv2d", record_conv2d_cuda},
       {"conv2d_backward_data", record_conv2d_backward_data_cuda},
       {"conv2d_backward_weight", record_conv2d_backward_weight_cuda},
+      {"global_avg_pool", record_global_avg_pool_cuda},
+      {"global_avg_pool_backward", record_global_avg_pool_backward_cuda},
       {"image_loss", record_image_loss_cuda},
       {"image_loss_backward", record_image_loss_backward_cuda},
+      {"max_pool", record_max_pool_cuda},
+      {"max_pool_backward", record_max_pool_backward_cuda},
       {"patch_batch", record_patch_batch_cuda},
       {"pixel_shuffle", record_pixel_shuffle_cuda},
       {"pixel_shuffle_backward", record_pixel_shuffle_backward_cuda},
@@ -45,6 +52,8 @@ void register_launchers(PluginRegistry& registry) {
       {"quantize_backward", record_quantize_backward_cuda},
       {"relu", record_relu_cuda},
       {"relu_backward", record_relu_backward_cuda},
+      {"softmax_cross_entropy", record_softmax_cross_entropy_cuda},
+      {"softmax_cross_entropy_backward", record_softmax_cross_entropy_backward_cuda},
       {"ssim", record_ssim_cuda},
       {"tanh", record_tanh_cuda},
       {"tanh_backward", record_tanh_backward_cuda},

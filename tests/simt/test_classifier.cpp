@@ -1,0 +1,67 @@
+// Ops of classifiers: the CUDA launches under the harness give the CPU's bits.
+#include "kernels/global_avg_pool/global_avg_pool.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
+#include "tests/simt/compare_nodes.h"
+
+using namespace gridstep;
+using namespace gridstep::test;
+
+namespace {
+
+// Random logits with ties, and labels; replica 1 has a NaN, replica 2 a label that is no class.
+void fill_head(NodeBench& bench, int replica) {
+  auto x = bench.in<float>(0, replica);
+  auto y = bench.in<std::int32_t>(1, replica);
+  std::vector<float> logits = normal_values(static_cast<Index>(x.size()), static_cast<unsigned>(replica) + 1, 2.0f);
+  for (std::size_t i = 0; i < logits.size(); i += 3) logits[i] = std::nearbyint(logits[i]);
+  fill(x, logits);
+  const int classes = static_cast<int>(x.size() / y.size());
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = static_cast<int>(i * 7 + 3) % classes;
+  if (replica == 1) x.back() = std::numeric_limits<float>::quiet_NaN();
+  if (replica == 2) y.back() = classes;
+}
+
+}  // namespace
+
+TEST_CASE("softmax cross-entropy") {
+  for (const auto& [n, classes] : {std::pair<Index, Index>{1, 1}, {3, 10}, {5, 32}, {9, 130}, {300, 3}}) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", {{n, classes}, DType::kF32}), y = graph.add_input("y", {{n}, DType::kS32});
+    const SoftmaxCrossEntropyAttrs attrs{0.1f};
+    softmax_cross_entropy(graph, "loss", x, y, attrs);
+    graph.add_node("loss/backward", softmax_cross_entropy_backward_op(), attrs, {x, y});
+    check_node(graph, 0, {record_softmax_cross_entropy_cuda, fill_head});
+    check_node(graph, 1, {record_softmax_cross_entropy_backward_cuda, fill_head});
+  }
+}
+
+TEST_CASE("pools") {
+  struct Row {
+    Shape shape;
+    MaxPoolAttrs attrs;
+  };
+  for (const Row& k : {Row{{1, 1, 1, 1}, {1, 1, 0}}, Row{{2, 5, 7, 3}, {3, 2, 1}}, Row{{3, 6, 5, 16}, {2, 2, 0}},
+                       Row{{1, 9, 8, 5}, {3, 1, 1}}, Row{{2, 13, 11, 4}, {5, 3, 2}}}) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", {k.shape, DType::kF32});
+    const ValueId mean = global_avg_pool(graph, "mean", x);
+    graph.add_node("mean/backward", global_avg_pool_backward_op(), GlobalAvgPoolBackwardAttrs{k.shape[1], k.shape[2]},
+                   {mean});
+    MaxPoolAttrs attrs = k.attrs;
+    attrs.height = k.shape[1];
+    attrs.width = k.shape[2];
+    const auto pooled = graph.add_node("max", max_pool_op(), attrs, {x});
+    graph.add_node("max/backward", max_pool_backward_op(), attrs, pooled);
+    const auto fill_places = [&](NodeBench& bench, int replica) {
+      fill_randomly(bench, replica);
+      for (auto& place : bench.in<std::uint8_t>(1, replica)) {
+        place = static_cast<std::uint8_t>(place % (attrs.window * attrs.window));
+      }
+    };
+    check_node(graph, 0, {record_global_avg_pool_cuda, fill_with_nan});
+    check_node(graph, 1, {record_global_avg_pool_backward_cuda, fill_with_nan});
+    check_node(graph, 2, {record_max_pool_cuda, fill_with_nan});
+    check_node(graph, 3, {record_max_pool_backward_cuda, fill_places});
+  }
+}
