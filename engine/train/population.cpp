@@ -101,7 +101,10 @@ void Population::record_update(Recorder& recorder) const {
   arena.stride = store_->stride();
   arena.size = store_->trained();
   for (std::size_t p = 0; p < store_->table().size(); ++p) {
-    if (store_->table()[p].role != Role::kState) arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
+    const Role role = store_->table()[p].role;
+    // Before calibration there are no steps: neither weight decay nor a moment may touch them.
+    if (role == Role::kState || (role == Role::kStep && !quantized_)) continue;
+    arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
   }
   std::set<int> rules;
   for (const auto& r : replicas_) rules.insert(r.rule);
