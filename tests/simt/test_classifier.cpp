@@ -1,4 +1,5 @@
 // Ops of classifiers: the CUDA launches under the harness give the CPU's bits.
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -63,5 +64,33 @@ TEST_CASE("pools") {
     check_node(graph, 1, {record_global_avg_pool_backward_cuda, fill_with_nan});
     check_node(graph, 2, {record_max_pool_cuda, fill_with_nan});
     check_node(graph, 3, {record_max_pool_backward_cuda, fill_places});
+  }
+}
+
+TEST_CASE("batch normalisation") {
+  for (const Shape& shape :
+       {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 3}, Shape{3, 9, 8, 16}, Shape{2, 7, 5, 37}, Shape{9, 16, 16, 4}}) {
+    for (const bool frozen : {false, true}) {
+      Graph graph;
+      const BatchNormAttrs attrs{.frozen = frozen};
+      std::vector<ValueId> inputs{graph.add_input("x", {shape, DType::kF32})};
+      for (const char* name : {"gamma", "beta", "mean", "var"}) {
+        inputs.push_back(graph.add_input(name, {{shape[3]}, DType::kF32}));
+      }
+      const auto out = graph.add_node("norm", batch_norm_op(), attrs, inputs);
+      graph.add_node("norm/backward", batch_norm_backward_op(), attrs, {inputs[0], out[0], inputs[1], out[1], out[2]});
+      // The running statistics are changed in place: each schedule must begin with the same ones.
+      const auto fill_positive = [](NodeBench& bench, int replica) {
+        fill_with_nan(bench, replica);
+        for (float& v : bench.in<float>(4, replica)) v = std::fabs(v) + 0.5f;
+      };
+      check_node(graph, 0, {record_batch_norm_cuda, fill_positive});
+      NodeBench cpu(graph, 0), cuda(graph, 0, 1, DeviceKind::kCuda);  // the running statistics, after one run
+      for (NodeBench* bench : {&cpu, &cuda}) fill_positive(*bench, 0);
+      cpu.run();
+      cuda.run(TaskOrder::kForward, record_batch_norm_cuda);
+      for (const int i : {3, 4}) CHECK_SAME(compare_bits(cuda.in<float>(i), cpu.in<float>(i)));
+      check_node(graph, 1, {record_batch_norm_backward_cuda, fill_positive});
+    }
   }
 }

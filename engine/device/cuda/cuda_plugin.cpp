@@ -7,6 +7,7 @@
 #include "engine/device/cuda/cuda_device.h"
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_loss/image_loss.h"
@@ -33,6 +34,8 @@ namespace {
 void register_launchers(PluginRegistry& registry) {
   registry.launchers = {
       {"add", record_add_cuda},
+      {"batch_norm", record_batch_norm_cuda},
+      {"batch_norm_backward", record_batch_norm_backward_cuda},
       {"conv2d", record_conv2d_cuda},
       {"conv2d_backward_data", record_conv2d_backward_data_cuda},
       {"conv2d_backward_weight", record_conv2d_backward_weight_cuda},
