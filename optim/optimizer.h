@@ -14,6 +14,10 @@
 //   StepKind::kLog:    the value is rho = ln s, kept within ln s0 +- ln 1000
 // and where a bound was met, the slots of that element are zeroed: momentum must not press against the bound.
 //
+// Weight codes (CodeOutput) come from the same launch. A block that updates a piece of the weights computes their new
+// steps itself, from the old ones and their slots; the last block to have done so updates the steps. The old ones are
+// thus read before they are written, in whatever order blocks run.
+//
 // A replica with a fault (ReplicaStatus::first_fault) from an earlier launch or step is skipped wholly. An update that
 // leaves a weight NaN or infinite records the fault (step << 32 | 0xffffffff). NaN gradients are not looked for, except
 // that sgd_clip skips a step whose norm is not finite.
@@ -23,6 +27,7 @@
 #include <vector>
 
 #include "engine/graph/op.h"
+#include "kernels/quantize/quantize_math.h"
 #include "optim/rule.h"
 
 namespace gridstep {
@@ -41,6 +46,15 @@ struct Segment {
       0;  // where the calibrated steps lie in the same replica's array, one per element; for step_kind != kNone
 };
 
+// Codes of weights that the update writes with the new weights and the new steps, for the step to come: what the
+// quantize op (kernels/quantize/quantize.h) would make of them.
+struct CodeOutput {
+  int weights = 0, steps = 0;  // segments; as many steps as divide the weights evenly, one per run of neighbours
+  CodeRange range;
+  Tensor codes = {};        // u8 (range.n >= 0) or s8, one per weight
+  Tensor step_values = {};  // f32: the steps themselves, whatever their segment holds
+};
+
 // The memory an optimizer works on. `weights`, `gradients` and every slot array have the same layout: replica r's part
 // begins r * stride floats after the pointer, trained floats in [0, size), untrained state (calibrated steps) in [size,
 // stride). Floats of [0, size) that no segment covers are neither read nor written. Pointers are 16-byte aligned and in
@@ -53,7 +67,8 @@ struct OptimizerArena {
   Index stride = 0;
   Index size = 0;
   std::vector<Segment> segments{};  // ascending, without overlap
-  std::vector<int> rules{};         // registry indices that replicas of this program may have in StepParams::rule
+  std::vector<CodeOutput> code_outputs{};
+  std::vector<int> rules{};  // registry indices that replicas of this program may have in StepParams::rule
 };
 
 // Pushes the launches ("norms" if needed, then "update"). Throws ConfigError when the arena does not keep its contract.

@@ -21,6 +21,22 @@ struct OptimizerTile {
   std::int32_t unit0;   // index of the segment's first unit
   Role role;
   StepKind step_kind;
+  std::int32_t codes;  // weights: the code plan they are quantized by; steps: the one that updates them; -1: none
+};
+
+// How a tensor's codes come about (CodeOutput). A row is a run of weights with one step.
+struct CodePlan {
+  std::uint8_t* codes;
+  Index codes_stride;  // bytes between replicas
+  float* step_values;
+  Index step_values_stride;  // bytes between replicas
+  Index steps;               // begin of the step parameters in the replica's flat array
+  Index step0;
+  std::int32_t step_count;
+  std::int32_t row;
+  std::int32_t weight_tiles;  // that need the old steps
+  StepKind step_kind;
+  float n, p;
 };
 
 struct ClipUnit {
@@ -31,7 +47,9 @@ struct ClipUnit {
 struct OptimizerPlan {
   std::vector<OptimizerTile> tiles;
   std::vector<ClipUnit> units;  // empty unless a rule clips by units
-  bool global_norm = false;     // some rule needs it
+  std::vector<CodePlan> codes;
+  int most_rows = 0;         // that a tile touches, of tensors with codes
+  bool global_norm = false;  // some rule needs it
 };
 
 // Checks the arena's contract (ConfigError names what is wrong) and cuts it.
@@ -78,6 +96,20 @@ GS_HD bool bound_step(StepKind kind, float& value, float step0) {
   value = bounded;
   return true;
 }
+
+GS_HD StepForm form_of(StepKind kind) { return kind == StepKind::kLog ? StepForm::kLog : StepForm::kLinear; }
+
+// A tile's rows.
+struct RowRange {
+  int first, count;
+};
+GS_HD RowRange rows_of(const OptimizerTile& tile, int row) {
+  const int first = tile.offset / row;
+  return {first, (tile.offset + tile.size - 1) / row - first + 1};
+}
+
+// Steps with codes are updated by the last tile of their weights.
+GS_HD bool is_left_to_weights(const OptimizerTile& tile) { return tile.codes >= 0 && tile.role == Role::kStep; }
 
 // The fault an update records, and whether a replica rests. A fault of this very update is no reason to rest: otherwise
 // it would depend on timing which tiles are still updated.

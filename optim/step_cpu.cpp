@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "kernels/quantize/quantize.h"
 #include "optim/plan.h"
 #include "optim/registry.h"
 
@@ -20,6 +21,24 @@ struct NormState {
   float clip = 1.0f;  // NaN: skip this step
 };
 
+// The parts of one replica's arrays that a tile covers.
+struct TileView {
+  float* w;
+  const float* g;
+  std::array<float*, kMaxSlots> s;
+
+  TileView from(Index at) const {
+    TileView view{w + at, g + at, s};
+    for (float*& slot : view.s) {
+      if (slot != nullptr) slot += at;
+    }
+    return view;
+  }
+};
+
+// True if a weight is NaN or infinite afterwards.
+using UpdateFn = bool (*)(const OptimizerTile&, const TileView&, const NormState*, const StepParams&);
+
 struct Driver {
   OptimizerArena arena;
   OptimizerPlan plan;
@@ -27,6 +46,7 @@ struct Driver {
   const StepParams* params;
   ReplicaStatus* status;
   std::vector<NormState> norms;
+  std::vector<std::atomic<int>> arrived;  // per replica and code plan: tiles that have read the old steps
 
   int tasks() const { return static_cast<int>(first_tile.size()) - 1; }
   bool resting(int replica, const StepParams& p) const {
@@ -36,7 +56,19 @@ struct Driver {
   void run_norms(const TaskContext& context);
   void run_update(const TaskContext& context);
 
+  // One update launch of one replica.
+  struct Update {
+    int replica;
+    StepParams p;
+    UpdateFn rule;
+    const NormState* norms;
+    TileView view;  // of the whole replica
+    float* scratch;
+  };
+
  private:
+  bool update_steps(const CodePlan& codes, const Update& u);
+  bool update_with_codes(const OptimizerTile& tile, const Update& u);
   void sum_tiles(int task, const float* gradients, NormState& state, const StepParams& p, ReplicaStatus& status);
   void clip_units(int task, const float* weights, const float* gradients, NormState& state, const StepParams& p,
                   ReplicaStatus& status) const;
@@ -149,21 +181,6 @@ void Driver::run_norms(const TaskContext& context) {
 // ---- update
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The parts of one replica's arrays that a tile covers.
-struct TileView {
-  float* w;
-  const float* g;
-  std::array<float*, kMaxSlots> s;
-
-  TileView from(Index at) const {
-    TileView view{w + at, g + at, s};
-    for (float*& slot : view.s) {
-      if (slot != nullptr) slot += at;
-    }
-    return view;
-  }
-};
-
 // True if a weight is NaN or infinite afterwards.
 template <class Rule, int N>
 bool update_run(float* __restrict w, const float* __restrict g, float* __restrict s0, float* __restrict s1,
@@ -214,8 +231,6 @@ bool update_with_slots(const OptimizerTile& tile, const TileView& view, const No
   return update_tile<Rule, N>(tile, view, norms, p);
 }
 
-using UpdateFn = bool (*)(const OptimizerTile&, const TileView&, const NormState*, const StepParams&);
-
 template <class... Rules>
 UpdateFn update_function(int rule, const std::tuple<Rules...>*) {
   static constexpr UpdateFn functions[] = {&update_with_slots<Rules>...};
@@ -231,6 +246,68 @@ void bound_steps(const OptimizerTile& tile, const TileView& view, const float* s
   }
 }
 
+bool update_bounded(const OptimizerTile& tile, const TileView& view, const Driver::Update& u) {
+  const bool bad = u.rule(tile, view, u.norms, params_of(tile.role, u.p));
+  if (tile.step_kind != StepKind::kNone) bound_steps(tile, view, u.view.w + tile.step0);
+  return bad;
+}
+
+// The steps [first, first + count) of a code plan, as a tile.
+OptimizerTile step_tile(const CodePlan& codes, int first, int count) {
+  return {codes.steps + first, codes.step0 + first, count, first, 0, 0, Role::kStep, codes.step_kind, -1};
+}
+
+// The steps of some rows as the update will leave them, worked out on a copy in scratch memory.
+const float* next_steps(const CodePlan& codes, RowRange rows, const Driver::Update& u) {
+  const OptimizerTile tile = step_tile(codes, rows.first, rows.count);
+  const TileView view = u.view.from(tile.begin);
+  TileView copy{u.scratch, view.g, {}};
+  std::copy_n(view.w, rows.count, copy.w);
+  for (std::size_t k = 0; k < view.s.size(); ++k) {
+    if (view.s[k] == nullptr) continue;
+    copy.s[k] = u.scratch + static_cast<Index>(k + 1) * kOptimizerTile;
+    std::copy_n(view.s[k], rows.count, copy.s[k]);
+  }
+  update_bounded(tile, copy, u);
+  for (int i = 0; i < rows.count; ++i) copy.w[i] = step_value(copy.w[i], form_of(codes.step_kind));
+  return copy.w;
+}
+
+void write_codes(const CodePlan& codes, const OptimizerTile& tile, RowRange rows, const float* steps,
+                 const Driver::Update& u) {
+  const QuantizeAttrs attrs{.range = {static_cast<int>(codes.n), static_cast<int>(codes.p)}};
+  const float* const w = u.view.w + tile.begin;
+  std::uint8_t* const to = codes.codes + codes.codes_stride * u.replica + tile.offset;
+  for (int row = 0, i = 0; row < rows.count; ++row) {
+    const int end = std::min(tile.size, (rows.first + row + 1) * codes.row - tile.offset);
+    quantize_span(attrs, w + i, end - i, steps[row], to + i);  // a NaN weight has been noted by the update
+    i = end;
+  }
+}
+
+// The parameters of all steps of a code plan, and the steps themselves.
+bool Driver::update_steps(const CodePlan& codes, const Update& u) {
+  const OptimizerTile tile = step_tile(codes, 0, codes.step_count);
+  const TileView view = u.view.from(tile.begin);
+  const bool bad = update_bounded(tile, view, u);
+  float* const values = codes.step_values + codes.step_values_stride / static_cast<Index>(sizeof(float)) * u.replica;
+  for (int i = 0; i < codes.step_count; ++i) values[i] = step_value(view.w[i], form_of(codes.step_kind));
+  return bad;
+}
+
+bool Driver::update_with_codes(const OptimizerTile& tile, const Update& u) {
+  const CodePlan& codes = plan.codes[static_cast<std::size_t>(tile.codes)];
+  const RowRange rows = rows_of(tile, codes.row);
+  const float* const steps = next_steps(codes, rows, u);
+  bool bad = update_bounded(tile, u.view.from(tile.begin), u);
+  write_codes(codes, tile, rows, steps, u);
+  std::atomic<int>& count =
+      arrived[plan.codes.size() * static_cast<std::size_t>(u.replica) + static_cast<std::size_t>(tile.codes)];
+  if (count.fetch_add(1, std::memory_order_acq_rel) != codes.weight_tiles - 1) return bad;
+  count.store(0, std::memory_order_relaxed);
+  return update_steps(codes, u) || bad;
+}
+
 void Driver::run_update(const TaskContext& context) {
   const StepParams p = params[context.replica];
   if (resting(context.replica, p)) return;
@@ -238,16 +315,19 @@ void Driver::run_update(const TaskContext& context) {
   const NormState* state = norms.empty() ? nullptr : &norms[static_cast<std::size_t>(context.replica)];
   const bool global = all_optimizers()[static_cast<std::size_t>(p.rule)].norms == Norms::kGlobal;
   if (global && strict::is_nan(state->clip)) return;
-  const UpdateFn update = update_function(p.rule, static_cast<const AllOptimizers*>(nullptr));
-  const Index base = arena.stride * context.replica;
-  const TileView replica = TileView{arena.weights, arena.gradients, arena.slots}.from(base);
+  const TileView all{arena.weights, arena.gradients, arena.slots};
+  const Update u{context.replica,
+                 p,
+                 update_function(p.rule, static_cast<const AllOptimizers*>(nullptr)),
+                 state,
+                 all.from(arena.stride * context.replica),
+                 reinterpret_cast<float*>(context.scratch)};
   bool bad = false;
   const auto task = static_cast<std::size_t>(context.task);
   for (int i = first_tile[task]; i < first_tile[task + 1]; ++i) {
     const OptimizerTile& tile = plan.tiles[static_cast<std::size_t>(i)];
-    const TileView view = replica.from(tile.begin);
-    bad |= update(tile, view, state, params_of(tile.role, p));
-    if (tile.step_kind != StepKind::kNone) bound_steps(tile, view, replica.w + tile.step0);
+    if (is_left_to_weights(tile)) continue;
+    bad |= tile.codes >= 0 ? update_with_codes(tile, u) : update_bounded(tile, u.view.from(tile.begin), u);
   }
   if (bad) std::atomic_ref(status[context.replica].first_fault).store(update_fault(p), std::memory_order_relaxed);
 }
@@ -285,6 +365,11 @@ void record_optimizer(Recorder& recorder, const OptimizerArena& arena) {
       state.unit_clips.resize(driver->plan.units.size());
     }
     recorder.launch("norms", driver->tasks(), [driver](const TaskContext& context) { driver->run_norms(context); });
+  }
+  if (!driver->plan.codes.empty()) {
+    driver->arrived =
+        std::vector<std::atomic<int>>(driver->plan.codes.size() * static_cast<std::size_t>(recorder.replicas()));
+    recorder.need_scratch((1 + kMaxSlots) * kOptimizerTile * static_cast<Bytes>(sizeof(float)));
   }
   recorder.launch("update", driver->tasks(), [driver](const TaskContext& context) { driver->run_update(context); });
 }

@@ -4,158 +4,28 @@
 #include <cstring>
 #include <memory>
 
-#include "engine/device/cuda/cuda_compat.h"
 #include "engine/device/cuda/cuda_device.h"
 #include "engine/device/cuda/vector.cuh"
-#include "optim/plan.h"
-#include "optim/registry.h"
+#include "kernels/quantize/quantize.cuh"
+#include "optim/norms.cuh"
 
 namespace gridstep {
+namespace optimizer_cuda {
 namespace {
 
-constexpr int kThreads = kSumLanes;
-constexpr int kWarps = kThreads / 32;
 constexpr int kRow = kThreads * 4;  // floats a block covers with one 16-byte access per thread
-
-// All in device memory. The norm arrays have one row per replica.
-struct Arguments {
-  float* weights;
-  const float* gradients;
-  float* slots[kMaxSlots];
-  Index stride;
-  const StepParams* params;
-  ReplicaStatus* status;
-  const OptimizerTile* tiles;
-  const ClipUnit* units;
-  int tile_count;
-  int unit_count;
-  double* tile_sums;
-  float* unit_clips;
-  float* clips;       // NaN: skip this step
-  unsigned* arrived;  // blocks of the norms launch that have finished; wraps to 0
-};
-
-// Another block may be recording a fault of this update; both values it can have then mean the same to `rests`.
-__device__ __forceinline__ bool replica_rests(const Arguments& a, int replica, const StepParams& p) {
-  return rests(*static_cast<const volatile std::uint64_t*>(&a.status[replica].first_fault), p);
-}
-
-__device__ __forceinline__ void add(std::uint64_t& counter, unsigned n) {
-  atomicAdd(reinterpret_cast<unsigned long long*>(&counter), static_cast<unsigned long long>(n));
-}
-
-template <class... Rules>
-__device__ __forceinline__ Norms norms_of(int rule, const std::tuple<Rules...>*) {
-  Norms norms = Norms::kNone;
-  int index = 0;
-  ((norms = index++ == rule ? Rules::norms : norms), ...);
-  return norms;
-}
-
-// ---- norms
-// ----------------------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ double square(float x) { return static_cast<double>(x) * static_cast<double>(x); }
-
-// In lane 0.
-__device__ __forceinline__ double warp_order(double v) {
-#pragma unroll
-  for (int half = 16; half > 0; half /= 2) v += __shfl_down_sync(0xffffffffu, v, static_cast<unsigned>(half));
-  return v;
-}
-
-// In thread 0.
-__device__ double block_order(double v) {
-  SHARED(warps, double[kWarps]);
-  v = warp_order(v);
-  __syncthreads();  // `warps` may still be read from the call before
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = v;
-  __syncthreads();
-  double sum = 0.0;
-#pragma unroll
-  for (int i = 0; i < kWarps; ++i) sum += warps[i];
-  return sum;
-}
-
-__device__ double tile_lane(const float* g, int n) {
-  double sum = 0.0;
-#pragma unroll 8
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) sum += square(g[i]);
-  return sum;
-}
-
-// The block that finishes a replica's last tile adds the tiles up, in their order: which block that is changes nothing.
-__device__ void global_norm(const Arguments& a, int replica, const StepParams& p) {
-  SHARED(last, bool);
-  double* const sums = a.tile_sums + static_cast<std::int64_t>(a.tile_count) * replica;
-  const OptimizerTile& tile = a.tiles[blockIdx.x];
-  const double sum = block_order(tile_lane(a.gradients + a.stride * replica + tile.begin, tile.size));
-  if (threadIdx.x == 0) {
-    sums[blockIdx.x] = sum;
-    __threadfence();
-    const auto final_count = static_cast<unsigned>(a.tile_count) - 1;
-    last = atomicInc(&a.arrived[replica], final_count) == final_count;
-    __threadfence();
-  }
-  __syncthreads();
-  if (!last) return;
-  double lane = 0.0;
-  for (int i = static_cast<int>(threadIdx.x); i < a.tile_count; i += kThreads) lane += __ldcg(sums + i);
-  const double total = block_order(lane);
-  if (threadIdx.x != 0) return;
-  const float clip = SgdClip::clip_global(total, p);
-  a.clips[replica] = clip;
-  ReplicaStatus& status = a.status[replica];
-  status.clippable += 1;
-  status.clipped += clip == 1.0f ? 0 : 1;
-}
-
-// A warp per unit.
-__device__ void unit_norms(const Arguments& a, int replica, const StepParams& p) {
-  SHARED(clipped, int[kWarps]);
-  const int first = static_cast<int>(blockIdx.x) * kWarps;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  if (lane == 0) clipped[warp] = 0;
-  if (first + warp < a.unit_count) {
-    const ClipUnit unit = a.units[first + warp];
-    const float* const w = a.weights + a.stride * replica + unit.begin;
-    const float* const g = a.gradients + a.stride * replica + unit.begin;
-    double w_sum = 0.0, g_sum = 0.0;
-#pragma unroll 4
-    for (int i = lane; i < unit.size; i += 32) {
-      w_sum += square(w[i]);
-      g_sum += square(g[i]);
-    }
-    w_sum = warp_order(w_sum);
-    g_sum = warp_order(g_sum);
-    if (lane == 0) {
-      const float clip = AgcSgd::clip_unit(w_sum, g_sum, p);
-      a.unit_clips[static_cast<std::int64_t>(a.unit_count) * replica + first + warp] = clip;
-      clipped[warp] = clip == 1.0f ? 0 : 1;
-    }
-  }
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  int sum = 0;
-#pragma unroll
-  for (int i = 0; i < kWarps; ++i) sum += clipped[i];
-  const int left = a.unit_count - first;
-  add(a.status[replica].clipped, static_cast<unsigned>(sum));
-  add(a.status[replica].clippable, static_cast<unsigned>(left < kWarps ? left : kWarps));
-}
-
-__global__ void __launch_bounds__(kThreads) norms_kernel(const __grid_constant__ Arguments a) {
-  const int replica = static_cast<int>(blockIdx.y);
-  const StepParams& p = a.params[replica];
-  if (replica_rests(a, replica, p)) return;
-  const Norms norms = norms_of(p.rule, static_cast<const AllOptimizers*>(nullptr));
-  if (norms == Norms::kGlobal && static_cast<int>(blockIdx.x) < a.tile_count) global_norm(a, replica, p);
-  if (norms == Norms::kUnits && static_cast<int>(blockIdx.x) * kWarps < a.unit_count) unit_norms(a, replica, p);
-}
 
 // ---- update
 // ---------------------------------------------------------------------------------------------------------------------
+
+// Where the codes of one tile go, and what they are made with.
+struct CodeView {
+  std::uint8_t* codes;  // null: none
+  const float* steps;   // the tile's rows' new ones, in shared memory
+  int row, first_row;
+  CodeLimits limits;
+  bool packs;
+};
 
 // One tile of one replica.
 struct TileView {
@@ -167,7 +37,26 @@ struct TileView {
   int offset;
   int unit;
   StepKind step_kind;
+  CodeView codes;
 };
+
+// The first of n new weights is element i of the tile.
+__device__ __forceinline__ void write_codes(const TileView& v, int i, int n, const Pack4<float>& w) {
+  const CodeView& c = v.codes;
+  int row = (v.offset + i) / c.row, end = (row + 1) * c.row - v.offset;
+  Pack4<std::uint8_t> codes;
+  bool nan = false;  // noted by the update
+#pragma unroll
+  for (int l = 0; l < 4; ++l) {
+    if (l >= n) break;
+    if (i + l == end) {
+      ++row;
+      end += c.row;
+    }
+    codes.v[l] = encode<FusedActivation::kNone, std::uint8_t>(w.v[l], c.steps[row - c.first_row], c.limits, nan);
+  }
+  store_up_to4(c.codes + i, 0, n, c.packs, codes);
+}
 
 // True if the weight is NaN or infinite after the rule.
 template <class Rule, int N>
@@ -185,6 +74,17 @@ __device__ __forceinline__ bool update_element(const TileView& v, int i, float& 
   return bad;
 }
 
+// What the update will make of an element.
+template <class Rule, int N>
+__device__ __forceinline__ float updated_value(const TileView& v, int i, const StepParams& p, const Terms& terms) {
+  float s[kMaxSlots] = {};
+#pragma unroll
+  for (int k = 0; k < N; ++k) s[k] = v.s[k][i];
+  float w = v.w[i];
+  update_element<Rule, N>(v, i, w, v.g[i], s, p, terms);
+  return w;
+}
+
 template <class Rule, int N>
 __device__ __forceinline__ bool update_one(const TileView& v, int i, const StepParams& p, const Terms& terms) {
   float s[kMaxSlots] = {};
@@ -193,6 +93,7 @@ __device__ __forceinline__ bool update_one(const TileView& v, int i, const StepP
   float w = v.w[i];
   const bool bad = update_element<Rule, N>(v, i, w, v.g[i], s, p, terms);
   v.w[i] = w;
+  if (v.codes.codes != nullptr) write_codes(v, i, 1, {{w}});
 #pragma unroll
   for (int k = 0; k < N; ++k) v.s[k][i] = s[k];
   return bad;
@@ -216,6 +117,7 @@ __device__ __forceinline__ bool update_four(const TileView& v, int i, const Step
     for (int k = 0; k < N; ++k) slots[k].v[lane] = s[k];
   }
   store4(v.w + i, 0, w);
+  if (v.codes.codes != nullptr) write_codes(v, i, 4, w);
 #pragma unroll
   for (int k = 0; k < N; ++k) store4(v.s[k] + i, 0, slots[k]);
   return bad;
@@ -233,47 +135,152 @@ __device__ bool update_tile(const TileView& v, int size, bool vectors, const Ste
   return bad;
 }
 
-template <class Rule, int N = Rule::min_slots>
-__device__ __forceinline__ bool update_with_slots(const TileView& v, int size, bool vectors, const StepParams& p,
-                                                  const Terms& terms) {
-  if constexpr (N < Rule::slots) {
-    if (Rule::slots_in_use(p) > N) return update_with_slots<Rule, N + 1>(v, size, vectors, p, terms);
-  }
-  return update_tile<Rule, N>(v, size, vectors, p, terms);
+__device__ __forceinline__ TileView view_at(const Arguments& a, Index base, Index begin, Index step0, StepKind kind) {
+  TileView view{};
+  view.w = a.weights + base + begin;
+  view.g = a.gradients + base + begin;
+#pragma unroll
+  for (int k = 0; k < kMaxSlots; ++k) view.s[k] = a.slots[k] + (a.slots[k] == nullptr ? 0 : base + begin);
+  view.step0 = a.weights + base + step0;
+  view.step_kind = kind;
+  return view;
 }
 
-template <class... Rules>
-__device__ __forceinline__ bool update_by_rule(const TileView& v, int size, bool vectors, const StepParams& p,
-                                               const Terms& terms, const std::tuple<Rules...>*) {
+// A tile of one replica, and whose steps its codes need.
+struct Work {
+  const Arguments& a;
+  int replica;
+  TileView tile;
+  int size;
+  bool vectors;
+  Terms terms;
+  int codes;          // code plan; -1: none
+  float* next_steps;  // shared memory for the steps of the tile's rows
+
+  __device__ __forceinline__ const CodePlan& plan() const { return a.codes[codes]; }
+  __device__ __forceinline__ TileView steps() const {
+    return view_at(a, a.stride * replica, plan().steps, plan().step0, plan().step_kind);
+  }
+  __device__ __forceinline__ StepParams step_params() const { return params_of(Role::kStep, a.params[replica]); }
+  // Clipping by units is not in `terms` and does not concern steps.
+  __device__ __forceinline__ Terms step_terms(const StepParams& p) const {
+    Terms of_steps = terms_of(Role::kStep, p);
+    of_steps.clip = terms.clip;
+    return of_steps;
+  }
+};
+
+// The steps of the tile's rows as the update will leave them.
+template <class Rule, int N>
+__device__ __forceinline__ void find_next_steps(const Work& work) {
+  const StepParams p = work.step_params();
+  const TileView steps = work.steps();
+  const Terms terms = work.step_terms(p);
+  const int first = work.tile.codes.first_row, last = (work.tile.offset + work.size - 1) / work.tile.codes.row;
+#pragma unroll 1
+  for (int row = first + static_cast<int>(threadIdx.x); row <= last; row += kThreads) {
+    work.next_steps[row - first] = step_value(updated_value<Rule, N>(steps, row, p, terms), form_of(steps.step_kind));
+  }
+}
+
+// In every thread: whether this block is the last of the tensor's to have read the old steps. All threads take part.
+__device__ __forceinline__ bool arrive_last(const Work& work) {
+  SHARED(last, bool);
+  __syncthreads();  // all threads have read theirs, and the steps in shared memory are complete
+  if (threadIdx.x == 0) {
+    const auto final_count = static_cast<unsigned>(work.plan().weight_tiles) - 1;
+    unsigned* const arrived = work.a.codes_arrived + static_cast<Index>(work.a.code_count) * work.replica + work.codes;
+    __threadfence();
+    last = atomicInc(arrived, final_count) == final_count;
+    __threadfence();
+  }
+  __syncthreads();
+  return last;
+}
+
+template <class Rule, int N>
+__device__ __forceinline__ bool update_steps(const Work& work) {
+  const StepParams p = work.step_params();
+  const TileView steps = work.steps();
+  const Terms terms = work.step_terms(p);
+  const CodePlan& plan = work.plan();
+  float* const values = plan.step_values + plan.step_values_stride / static_cast<Index>(sizeof(float)) * work.replica;
   bool bad = false;
-  int index = 0;
-  (void)((index++ == p.rule && (bad = update_with_slots<Rules>(v, size, vectors, p, terms), true)) || ...);
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < plan.step_count; i += kThreads) {
+    bad |= update_one<Rule, N>(steps, i, p, terms);
+    values[i] = step_value(steps.w[i], form_of(steps.step_kind));
+  }
   return bad;
 }
 
-__global__ void __launch_bounds__(kThreads) update_kernel(const __grid_constant__ Arguments a) {
+template <class Rule, int N>
+__device__ bool update_work(const Work& work, const StepParams& p) {
+  if (work.codes < 0) return update_tile<Rule, N>(work.tile, work.size, work.vectors, p, work.terms);
+  find_next_steps<Rule, N>(work);
+  const bool last = arrive_last(work);
+  bool bad = update_tile<Rule, N>(work.tile, work.size, work.vectors, p, work.terms);
+  if (last) bad |= update_steps<Rule, N>(work);
+  return bad;
+}
+
+template <class Rule, int N = Rule::min_slots>
+__device__ __forceinline__ bool update_with_slots(const Work& work, const StepParams& p) {
+  if constexpr (N < Rule::slots) {
+    if (Rule::slots_in_use(p) > N) return update_with_slots<Rule, N + 1>(work, p);
+  }
+  return update_work<Rule, N>(work, p);
+}
+
+template <class... Rules>
+__device__ __forceinline__ bool update_by_rule(const Work& work, const StepParams& p, const std::tuple<Rules...>*) {
+  bool bad = false;
+  int index = 0;
+  (void)((index++ == p.rule && (bad = update_with_slots<Rules>(work, p), true)) || ...);
+  return bad;
+}
+
+// Where the tile's codes go, and what they are made with.
+__device__ __forceinline__ CodeView code_view(const Work& work, const OptimizerTile& tile) {
+  const CodePlan& plan = work.plan();
+  std::uint8_t* const codes = plan.codes + plan.codes_stride * work.replica + tile.offset;
+  return {codes,
+          work.next_steps,
+          plan.row,
+          rows_of(tile, plan.row).first,
+          {plan.n, plan.p},
+          reinterpret_cast<std::uintptr_t>(codes) % 4 == 0};
+}
+
+__global__ void __launch_bounds__(kThreads, 2) update_kernel(const __grid_constant__ Arguments a) {
+  DYN_SHARED(float, next_steps);
   const int replica = static_cast<int>(blockIdx.y);
   if (replica_rests(a, replica, a.params[replica])) return;
   const AllOptimizers* const rules = nullptr;
   const OptimizerTile tile = a.tiles[blockIdx.x];
+  if (is_left_to_weights(tile)) return;
   const StepParams p = params_of(tile.role, a.params[replica]);
-  Terms terms = terms_of(tile.role, p);
+  const std::int64_t base = a.stride * replica;
+  Work work{a,
+            replica,
+            view_at(a, base, tile.begin, tile.step0, tile.step_kind),
+            tile.size,
+            (base + tile.begin) % 4 == 0,
+            terms_of(tile.role, p),
+            tile.codes,
+            next_steps};
   const Norms norms = norms_of(p.rule, rules);
   if (norms == Norms::kGlobal) {
-    terms.clip = a.clips[replica];
-    if (strict::is_nan(terms.clip)) return;
+    work.terms.clip = a.clips[replica];
+    if (strict::is_nan(work.terms.clip)) return;
   }
-  const std::int64_t base = a.stride * replica;
-  const std::int64_t begin = base + tile.begin;
-  TileView view{a.weights + begin, a.gradients + begin, {},        a.weights + base + tile.step0,
-                nullptr,           tile.offset,         tile.unit, tile.step_kind};
-#pragma unroll
-  for (int k = 0; k < kMaxSlots; ++k) view.s[k] = a.slots[k] + (a.slots[k] == nullptr ? 0 : begin);
+  work.tile.offset = tile.offset;
+  work.tile.unit = tile.unit;
   if (norms == Norms::kUnits && tile.unit > 0) {
-    view.unit_clips = a.unit_clips + static_cast<std::int64_t>(a.unit_count) * replica + tile.unit0;
+    work.tile.unit_clips = a.unit_clips + static_cast<std::int64_t>(a.unit_count) * replica + tile.unit0;
   }
-  const bool bad = update_by_rule(view, tile.size, begin % 4 == 0, p, terms, rules);
-  if (bad) {
+  if (tile.codes >= 0) work.tile.codes = code_view(work, tile);
+  if (update_by_rule(work, p, rules)) {
     auto* const fault = reinterpret_cast<unsigned long long*>(&a.status[replica].first_fault);
     atomicCAS(fault, 0ull, static_cast<unsigned long long>(update_fault(p)));
   }
@@ -295,11 +302,17 @@ class Workspace {
     const Bytes unit_clips = reserve(rows * units * static_cast<Bytes>(sizeof(float)));
     const Bytes clips = reserve(rows * static_cast<Bytes>(sizeof(float)));
     const Bytes arrived = reserve(rows * static_cast<Bytes>(sizeof(unsigned)));
+    const auto codes = static_cast<Bytes>(plan.codes.size());
+    const Bytes code_table = reserve(codes * static_cast<Bytes>(sizeof(CodePlan)));
+    const Bytes codes_arrived = reserve(rows * codes * static_cast<Bytes>(sizeof(unsigned)));
     buffer_ = Buffer(device, size_);
     device.fill(buffer_.data(), 0, size_);
     device.upload(buffer_.data() + tile_table, plan.tiles.data(), tiles * static_cast<Bytes>(sizeof(OptimizerTile)));
     if (units > 0) {
       device.upload(buffer_.data() + unit_table, plan.units.data(), units * static_cast<Bytes>(sizeof(ClipUnit)));
+    }
+    if (codes > 0) {
+      device.upload(buffer_.data() + code_table, plan.codes.data(), codes * static_cast<Bytes>(sizeof(CodePlan)));
     }
     arguments.tiles = at<OptimizerTile>(tile_table);
     arguments.units = at<ClipUnit>(unit_table);
@@ -309,6 +322,9 @@ class Workspace {
     arguments.unit_clips = at<float>(unit_clips);
     arguments.clips = at<float>(clips);
     arguments.arrived = at<unsigned>(arrived);
+    arguments.codes = at<CodePlan>(code_table);
+    arguments.code_count = static_cast<int>(codes);
+    arguments.codes_arrived = at<unsigned>(codes_arrived);
   }
 
   Arguments arguments{};
@@ -329,8 +345,10 @@ class Workspace {
 };
 
 }  // namespace
+}  // namespace optimizer_cuda
 
 void record_optimizer_cuda(Recorder& recorder, const OptimizerArena& arena) {
+  using namespace optimizer_cuda;
   const OptimizerPlan plan = plan_optimizer(arena);
   if (plan.tiles.empty()) return;
   const auto workspace = std::make_shared<Workspace>(recorder.device(), plan, recorder.replicas());
@@ -352,8 +370,9 @@ void record_optimizer_cuda(Recorder& recorder, const OptimizerArena& arena) {
     });
   }
   const dim3 grid(tiles, replicas);
-  recorder.launch("update", 1, [workspace, grid, stream](const TaskContext&) {
-    launch(update_kernel, grid, dim3(kThreads), 0, stream, workspace->arguments);
+  const auto shared = static_cast<std::size_t>(plan.most_rows) * sizeof(float);
+  recorder.launch("update", 1, [workspace, grid, shared, stream](const TaskContext&) {
+    launch(update_kernel, grid, dim3(kThreads), shared, stream, workspace->arguments);
   });
 }
 

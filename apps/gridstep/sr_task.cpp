@@ -2,6 +2,7 @@
 
 #include "engine/base/error.h"
 #include "engine/graph/backward.h"
+#include "engine/passes/emit_codes.h"
 #include "kernels/add/add.h"
 #include "kernels/pixels_from_float/pixels_from_float.h"
 #include "kernels/pixels_to_float/pixels_to_float.h"
@@ -95,6 +96,7 @@ Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quanti
   set_conv_engine(graph, task.conv);
   if (task.fuse) fuse(graph);
   differentiate(graph, loss, add_op());
+  if (task.fuse) emit_weight_codes(graph);
   return graph;
 }
 

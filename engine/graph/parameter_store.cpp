@@ -85,6 +85,7 @@ std::vector<float> ParameterStore::download(const float* array, int replica) con
 void ParameterStore::upload(float* array, int replica, const std::vector<float>& values) {
   GS_CHECK(static_cast<Index>(values.size()) == stride_, "{} floats for a replica of {}", values.size(), stride_);
   device_.upload(reinterpret_cast<std::byte*>(array + stride_ * replica), values.data(), float_bytes(stride_));
+  note_change();
 }
 
 std::vector<ReplicaStatus> ParameterStore::download_status() const {

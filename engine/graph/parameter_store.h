@@ -41,6 +41,11 @@ class ParameterStore {
   void upload_status(const std::vector<ReplicaStatus>& status);
   void upload_params(const std::vector<StepParams>& params);
 
+  // Counts the times that weights were written from outside a program: what programs keep of them is then out of date.
+  // upload() counts by itself; whoever writes through weight() says so.
+  std::uint64_t revision() const { return revision_; }
+  void note_change() { ++revision_; }
+
   // Fills every replica's weights from its seed: normal values by Philox (Box-Muller in double), keyed by the
   // parameter's name.
   void initialise(const std::vector<std::uint64_t>& seeds);
@@ -51,6 +56,7 @@ class ParameterStore {
   std::vector<Index> offsets_;
   int replicas_;
   Index stride_ = 0, trained_ = 0;
+  std::uint64_t revision_ = 1;
   Buffer weights_, gradients_, params_, status_;
   std::vector<Buffer> slots_;
 };

@@ -1,5 +1,6 @@
 #include "engine/graph/program.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -62,6 +63,8 @@ Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
   if (shared > 0) shared_ = Buffer(device, shared);
 
   Recorder recorder(device, store_.replicas(), store_.params(), store_.status());
+  Recorder start = recorder;
+  std::vector<BoundNode> at_start;
   for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
     const Node& node = graph_.nodes()[n];
     BoundNode bound{node, {}, {}, {}};
@@ -69,14 +72,17 @@ Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
     for (const ValueId id : node.outputs) bound.out.push_back(bind(id));
     const PlannedBlock& w = plan_.workspaces[n];
     if (w.size > 0) bound.workspace = {arena_.data() + w.offset, {w.size}, DType::kU8, plan_.peak};
-    recorder.set_node(static_cast<int>(n), node.name);
-    launcher(*node.op, device.kind())(recorder, bound);
+    Recorder& where = node.at_start ? start : recorder;
+    where.set_node(static_cast<int>(n), node.name);
+    launcher(*node.op, device.kind())(where, bound);
+    if (node.at_start) at_start.push_back(std::move(bound));
   }
   if (options.epilogue) {
     recorder.set_node(-1, "optimizer");
-    options.epilogue(recorder);
+    options.epilogue(recorder, at_start);
   }
-  scratch_bytes_ = recorder.scratch_bytes();
+  scratch_bytes_ = std::max(recorder.scratch_bytes(), start.scratch_bytes());
+  start_launches_ = start.take_launches();
   launches_ = recorder.take_launches();
   replay_ = device.prepare(launches_, store_.replicas(), scratch_bytes_, options.capture);
 }
@@ -111,18 +117,25 @@ Tensor Program::tensor(std::string_view name) const {
 }
 
 void Program::run() {
-  if (debug_) return run_debug();
+  if (!start_launches_.empty() && started_ != store_.revision()) run_start();
+  started_ = store_.revision();
+  if (debug_) return run_debug(launches_);
   replay_->run();
 }
 
-void Program::run_debug() {
+void Program::run_start() {
+  if (debug_) return run_debug(start_launches_);
+  store_.device().run(start_launches_, store_.replicas(), scratch_bytes_);
+}
+
+void Program::run_debug(const std::vector<Launch>& launches) {
   Device& device = store_.device();
-  for (std::size_t i = 0; i < launches_.size(); ++i) {
-    const int node = launches_[i].node;
-    const bool first = i == 0 || launches_[i - 1].node != node;
-    const bool last = i + 1 == launches_.size() || launches_[i + 1].node != node;
+  for (std::size_t i = 0; i < launches.size(); ++i) {
+    const int node = launches[i].node;
+    const bool first = i == 0 || launches[i - 1].node != node;
+    const bool last = i + 1 == launches.size() || launches[i + 1].node != node;
     if (first && node >= 0) prepare_node(node);
-    device.run({launches_[i]}, store_.replicas(), scratch_bytes_);
+    device.run({launches[i]}, store_.replicas(), scratch_bytes_);
     device.synchronize();
     if (!last || node < 0) continue;
     check_guards(node);

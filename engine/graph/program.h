@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,9 @@ struct ProgramOptions {
   bool debug = false;
   // The device may capture the launches (Device::prepare). Never with `debug`.
   bool capture = true;
-  // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer).
-  std::function<void(Recorder&)> epilogue;
+  // Called after the graph's nodes are recorded: appends launches that are not nodes (the optimizer). `at_start`: the
+  // nodes whose outputs these launches keep up to date.
+  std::function<void(Recorder&, std::span<const BoundNode> at_start)> epilogue;
 };
 
 // What a program needs per replica, without allocating anything.
@@ -52,7 +54,8 @@ class Program {
  private:
   Tensor bind(ValueId id) const;
   Tensor bind_parameter(const GraphValue& value) const;
-  void run_debug();
+  void run_start();
+  void run_debug(const std::vector<Launch>& launches);
   void prepare_node(NodeId node) const;
   void check_node(NodeId node) const;
   void check_guards(NodeId node) const;
@@ -64,6 +67,8 @@ class Program {
   Buffer arena_;
   Buffer shared_;
   std::vector<Bytes> shared_offsets_;
+  std::vector<Launch> start_launches_;  // of the nodes that run at the start only
+  std::uint64_t started_ = 0;           // the store's revision they have last run for
   std::vector<Launch> launches_;
   Bytes scratch_bytes_ = 0;
   std::unique_ptr<Replay> replay_;  // goes before the memory that it touches

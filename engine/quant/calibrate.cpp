@@ -56,6 +56,7 @@ void calibrate(Program& forward, ParameterStore& store, const std::vector<Calibr
       upload(store, site.parameter, r, steps);
     }
   }
+  store.note_change();
   store.upload_status(status);
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/device/plugin.h"
+#include "kernels/quantize/quantize.h"
 #include "optim/optimizer.h"
 
 namespace gridstep {
@@ -38,6 +39,25 @@ Segment segment_of(const ParameterStore& store, int parameter) {
     s.clip_units = false;
   }
   return s;
+}
+
+// The segment that a parameter's tensor is.
+int segment_at(const OptimizerArena& arena, const Tensor& parameter) {
+  const Index begin = parameter.at<float>(0) - arena.weights;
+  const auto found = std::find_if(arena.segments.begin(), arena.segments.end(),
+                                  [&](const Segment& s) { return s.begin == begin && s.size > 0; });
+  GS_CHECK(found != arena.segments.end(), "a quantizer reads {} at {}, which is not trained", parameter.shape.text(),
+           begin);
+  return static_cast<int>(found - arena.segments.begin());
+}
+
+CodeOutput code_output_of(const OptimizerArena& arena, const BoundNode& node) {
+  GS_CHECK(node.node.op == &quantize_op(), "{}: the optimizer keeps outputs of quantizers only", node.node.name);
+  return {.weights = segment_at(arena, node.in[0]),
+          .steps = segment_at(arena, node.in[1]),
+          .range = node.attrs<QuantizeAttrs>().range,
+          .codes = node.out[0],
+          .step_values = node.out[1]};
 }
 
 }  // namespace
@@ -88,12 +108,14 @@ void Population::enter_phase() {
   quantized_ = quantize;
   program_ = std::make_unique<Program>(
       graphs_.train(quantize), *store_,
-      ProgramOptions{.debug = options_.debug, .capture = options_.capture, .epilogue = [this](Recorder& recorder) {
-                       record_update(recorder);
+      ProgramOptions{.debug = options_.debug,
+                     .capture = options_.capture,
+                     .epilogue = [this](Recorder& recorder, std::span<const BoundNode> nodes) {
+                       record_update(recorder, nodes);
                      }});
 }
 
-void Population::record_update(Recorder& recorder) const {
+void Population::record_update(Recorder& recorder, std::span<const BoundNode> at_start) const {
   OptimizerArena arena;
   arena.weights = store_->weights();
   arena.gradients = store_->gradients();
@@ -103,6 +125,7 @@ void Population::record_update(Recorder& recorder) const {
   for (std::size_t p = 0; p < store_->table().size(); ++p) {
     if (store_->table()[p].role != Role::kState) arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
   }
+  for (const BoundNode& node : at_start) arena.code_outputs.push_back(code_output_of(arena, node));
   std::set<int> rules;
   for (const auto& r : replicas_) rules.insert(r.rule);
   arena.rules.assign(rules.begin(), rules.end());

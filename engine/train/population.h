@@ -74,7 +74,7 @@ class Population {
  private:
   void enter_phase();
   void fill_params();
-  void record_update(Recorder& recorder) const;
+  void record_update(Recorder& recorder, std::span<const BoundNode> at_start) const;
 
   Device& device_;
   TrainingGraphs graphs_;

@@ -23,6 +23,8 @@ BEGIN {
   also["engine/device/plugin.h"] = " engine/graph"       # the plug-in's registry holds launchers of ops
   also["engine/device/plugin.cpp"] = " engine/graph"
   also["engine/device/cuda/cuda_plugin.cpp"] = " engine/graph kernels optim"  # the list of everything that runs on CUDA
+  # The update writes weight codes by the quantizer's own formula.
+  also["optim/optimizer.h"] = also["optim/step_cpu.cpp"] = also["optim/step_cuda.cu"] = " kernels"
   outside["simt.h"] = 1  # of the harness that compiles kernels for the host
 }
 

@@ -38,6 +38,29 @@ struct Layout {
   }
 };
 
+// Weights with codes beside others without: one step for all, rows that straddle tiles, rows of one weight (more steps
+// than a tile), unaligned beginnings; and which of them have codes.
+inline Layout coded_layout() {
+  Layout layout;
+  layout.add(Role::kWeight, 7 * 75, 7, 1);
+  layout.add(Role::kBias, 7, 1);
+  layout.add(Role::kStep, 7, 1, 0, true, StepKind::kLog);
+  layout.add(Role::kWeight, 2 * 4999, 2, 2);
+  layout.add(Role::kStep, 1, 1, 0, true, StepKind::kLinear);
+  layout.add(Role::kWeight, 33, 33);
+  layout.add(Role::kStep, 1, 1, 3, true, StepKind::kLog);  // of something without codes
+  layout.add(Role::kStep, 3, 1, 0, true, StepKind::kLog);
+  layout.add(Role::kWeight, 3 * 4100, 3);
+  layout.add(Role::kWeight, 4500, 4500, 1);
+  layout.add(Role::kStep, 4500, 1, 1, true, StepKind::kLinear);
+  layout.finish(5);
+  return layout;
+}
+
+inline std::vector<CodedWeights> coded_weights() {
+  return {{0, 2, {-8, 7}}, {3, 4, {-127, 127}}, {8, 7, {0, 3}}, {9, 10, {-1, 1}}};
+}
+
 inline Layout mixed_layout() {
   Layout layout;
   layout.add(Role::kWeight, 7 * 75, 7);

@@ -68,6 +68,31 @@ struct ReplicaRule {
   std::map<std::string, double, std::less<>> settings = {};
 };
 
+// Weights whose codes the update writes: two segments, and the range.
+struct CodedWeights {
+  int weights, steps;
+  CodeRange range;
+};
+
+// Their memory, replica after replica, poisoned.
+struct CodeMemory {
+  CodeMemory(Index weights, Index step_count, std::size_t replicas)
+      : size(weights),
+        steps(step_count),
+        codes(static_cast<std::size_t>(weights) * replicas, 0xee),
+        step_values(static_cast<std::size_t>(step_count) * replicas, -1.0f) {}
+  std::span<const std::uint8_t> codes_of(int replica) const {
+    return std::span(codes).subspan(static_cast<std::size_t>(size * replica), static_cast<std::size_t>(size));
+  }
+  std::span<const float> steps_of(int replica) const {
+    return std::span(step_values).subspan(static_cast<std::size_t>(steps * replica), static_cast<std::size_t>(steps));
+  }
+
+  Index size, steps;
+  std::vector<std::uint8_t> codes;
+  std::vector<float> step_values;
+};
+
 using RecordOptimizer = void (*)(Recorder&, const OptimizerArena&);
 
 class Population {
@@ -75,7 +100,7 @@ class Population {
 
  public:
   Population(std::vector<Segment> segments, Index trained, Index floats, const std::vector<ReplicaRule>& replicas,
-             RecordOptimizer record = &record_optimizer)
+             RecordOptimizer record = &record_optimizer, const std::vector<CodedWeights>& coded = {})
       : size(trained),
         stride(floats),
         weights(stride * static_cast<Index>(replicas.size())),
@@ -84,6 +109,17 @@ class Population {
         status(replicas.size()) {
     OptimizerArena arena{.weights = weights.data(), .gradients = gradients.data(), .stride = stride, .size = size};
     arena.segments = std::move(segments);
+    for (const CodedWeights& c : coded) {
+      const auto segment = [&](int i) { return arena.segments.at(static_cast<std::size_t>(i)); };
+      code_memory.emplace_back(segment(c.weights).size, segment(c.steps).size, replicas.size());
+      CodeMemory& m = code_memory.back();
+      arena.code_outputs.push_back(
+          {.weights = c.weights,
+           .steps = c.steps,
+           .range = c.range,
+           .codes = {reinterpret_cast<std::byte*>(m.codes.data()), {m.size}, DType::kU8, m.size},
+           .step_values = {reinterpret_cast<std::byte*>(m.step_values.data()), {m.steps}, DType::kF32, 4 * m.steps}});
+    }
     int slot_count = 0;
     for (const ReplicaRule& replica : replicas) {
       rules.push_back(find_optimizer(replica.optimizer));
@@ -97,6 +133,7 @@ class Population {
     arena.rules = rules;
     Recorder recorder(memory_, static_cast<int>(replicas.size()), params.data(), status.data());
     record(recorder, arena);
+    scratch_bytes = recorder.scratch_bytes();
     launches = recorder.take_launches();
   }
 
@@ -107,7 +144,7 @@ class Population {
     for (std::size_t r = 0; r < params.size(); ++r) {
       prepare_step(rules[r], settings[r], number, lr, params[r], uncalibrated);
     }
-    run_launches(launches, replicas(), order);
+    run_launches(launches, replicas(), order, scratch_bytes);
   }
   // The same where one task per launch covers all replicas, as on CUDA.
   void step_once(std::int64_t number, double lr) {
@@ -122,6 +159,8 @@ class Population {
   std::vector<ReplicaStatus> status;
   std::vector<int> rules;
   std::vector<Settings> settings;
+  std::vector<CodeMemory> code_memory;
+  Bytes scratch_bytes = 0;
   std::vector<Launch> launches;
 };
 

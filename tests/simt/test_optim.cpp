@@ -33,15 +33,19 @@ void train(Population& p, const Layout& layout, bool cuda, const Disturb& distur
 }
 
 void check_same_training(const Layout& layout, const std::vector<ReplicaRule>& rules, int random_schedules,
-                         const Disturb& disturb = {}) {
-  Population cpu(layout.segments, layout.size, layout.stride, rules);
+                         const Disturb& disturb = {}, const std::vector<CodedWeights>& coded = {}) {
+  Population cpu(layout.segments, layout.size, layout.stride, rules, &record_optimizer, coded);
   train(cpu, layout, false, disturb);
   simt::for_each_schedule(random_schedules, [&] {
-    Population cuda(layout.segments, layout.size, layout.stride, rules, &record_optimizer_cuda);
+    Population cuda(layout.segments, layout.size, layout.stride, rules, &record_optimizer_cuda, coded);
     train(cuda, layout, true, disturb);
     REQUIRE(cuda.launches.size() == cpu.launches.size());
     CHECK_SAME(compare_bits(cuda.weights, cpu.weights));
     for (std::size_t k = 0; k < cpu.slots.size(); ++k) CHECK_SAME(compare_bits(cuda.slots[k], cpu.slots[k]));
+    for (std::size_t c = 0; c < coded.size(); ++c) {
+      CHECK_SAME(compare_bits(cuda.code_memory[c].codes, cpu.code_memory[c].codes));
+      CHECK_SAME(compare_bits(cuda.code_memory[c].step_values, cpu.code_memory[c].step_values));
+    }
     for (std::size_t r = 0; r < cpu.status.size(); ++r) {
       INFO(rules[r].optimizer);
       CHECK(cuda.status[r].first_fault == cpu.status[r].first_fault);
@@ -54,6 +58,20 @@ void check_same_training(const Layout& layout, const std::vector<ReplicaRule>& r
 }  // namespace
 
 TEST_CASE("every optimizer on mixed segments") { check_same_training(mixed_layout(), all_replica_rules(), 1); }
+
+TEST_CASE("every optimizer writes the codes of its new weights") {
+  check_same_training(coded_layout(), all_replica_rules(), 1, {}, coded_weights());
+}
+
+TEST_CASE("codes of replicas with a fault") {
+  const Layout layout = coded_layout();
+  const auto disturb = [&](Population& p, int t) {
+    p.gradients[p.stride + layout.segments[2].begin + 3] = t == 2 ? NAN : 1.0f;
+    p.gradients[2 * p.stride + layout.segments[3].begin + 3] = t == 2 ? INFINITY : 1.0f;
+    if (t == 2) p.status[3].first_fault = (2ull << 32) | 3;
+  };
+  check_same_training(layout, {{"adam"}, {"adam"}, {"sgd"}, {"lion"}, {"sgd_clip"}}, 0, disturb, coded_weights());
+}
 
 TEST_CASE("gradients that are not finite, and replicas with a fault") {
   const Layout layout = mixed_layout();

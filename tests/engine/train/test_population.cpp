@@ -58,6 +58,41 @@ TEST_CASE("every optimizer's replica equals its solo run, on any number of threa
   }
 }
 
+TEST_CASE("codes written by the optimizer train as quantizing in every step does, bit for bit", "[train]") {
+  for (const bool per_channel : {true, false}) {
+    for (const std::int64_t float_epochs : {0, 1}) {
+      const ToyTraining fused(4, true, per_channel), apart(4, false, per_channel);
+      PopulationOptions options = fused.options();
+      options.float_epochs = float_epochs;
+      const auto replicas = ten();
+      const Outcome a = trained(fused, replicas, 2, options, 6), b = trained(apart, replicas, 2, options, 6);
+      for (std::size_t r = 0; r < replicas.size(); ++r) {
+        INFO(optimizer_names()[r] << ", per channel " << per_channel << ", float epochs " << float_epochs);
+        CHECK_SAME(compare_bits(a.weights[r], b.weights[r]));
+        CHECK(a.status[r].loss_sum == b.status[r].loss_sum);
+        CHECK(a.status[r].first_fault == b.status[r].first_fault);
+      }
+    }
+  }
+}
+
+TEST_CASE("weights written from outside reach the codes", "[train]") {
+  const auto run = [](bool is_fused) {
+    const ToyTraining toy(4, is_fused);
+    const auto device = make_cpu_device(2);
+    Population population(*device, toy.graphs(), {ToyTraining::replica("adam", 1, 1e-3)}, toy.options());
+    population.initialise();
+    for (int i = 0; i < 2; ++i) population.step();
+    auto weights = population.store().download(population.store().weights(), 0);
+    const Index begin = population.store().offset(population.store().find("conv1.weight"));
+    for (Index i = 0; i < 100; ++i) weights[static_cast<std::size_t>(begin + i)] *= -1.0f;
+    population.store().upload(population.store().weights(), 0, weights);
+    for (int i = 0; i < 2; ++i) population.step();
+    return population.store().download(population.store().weights(), 0);
+  };
+  CHECK_SAME(compare_bits(run(true), run(false)));
+}
+
 TEST_CASE("training lowers the loss", "[train]") {
   const ToyTraining toy;
   const auto mean_loss = [&](std::int64_t steps) {

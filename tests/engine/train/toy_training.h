@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/graph/backward.h"
+#include "engine/passes/emit_codes.h"
 #include "engine/passes/fuse.h"
 #include "engine/train/population.h"
 #include "kernels/add/add.h"
@@ -14,7 +15,8 @@ namespace gridstep::test {
 
 class ToyTraining {
  public:
-  explicit ToyTraining(int bits = 8) {
+  explicit ToyTraining(int bits = 8, bool fused = true, bool per_channel = true) : fuse_(fused) {
+    options_.quant.per_channel = per_channel;
     options_.scale = 2;
     options_.quant.weight_bits = options_.quant.activation_bits = bits;
   }
@@ -45,8 +47,9 @@ class ToyTraining {
     ModelOptions options = options_;
     options.quant.enabled = quantized;
     const ValueId loss = image_loss(g, "loss", build_espcn(g, batch.lr, options).output, batch.hr, LossKind::kMse);
-    fuse(g);
+    if (fuse_) fuse(g);
     differentiate(g, loss, add_op());
+    if (fuse_) emit_weight_codes(g);
     return g;
   }
 
@@ -62,6 +65,7 @@ class ToyTraining {
 
   PhotoSet photos_{{{12, 9}, {7, 16}, {20, 20}}, 2};
   ModelOptions options_;
+  bool fuse_;
 };
 
 }  // namespace gridstep::test
