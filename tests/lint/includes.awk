@@ -25,7 +25,7 @@ BEGIN {
   also["engine/device/cuda/cuda_plugin.cpp"] = " engine/graph kernels optim"  # the list of everything that runs on CUDA
   # The update writes weight codes by the quantizer's own formula.
   also["optim/optimizer.h"] = also["optim/step_cpu.cpp"] = also["optim/step_cuda.cu"] = " kernels"
-  outside["simt.h"] = 1  # of the harness that compiles kernels for the host
+  outside["simt.h"] = outside["ptx_host.h"] = 1  # of the harness that compiles kernels for the host
 }
 
 function layer(path,   part) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Words that may not stand in some files: patterns.sh ROOT launch|rounding|no_fast_math|words
+# Words that may not stand in some files: patterns.sh ROOT launch|asm|rounding|no_fast_math|words
 rule=${2:?usage: ${0##*/} ROOT RULE}
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
@@ -26,6 +26,11 @@ launch)
     all_sources | without 'engine/device/cuda/.*' |
       search_code '#[[:space:]]*include[[:space:]]*<(cuda|cublas|cudnn|cub/|thrust/|nvtx3/)'
   } | conclude launch
+  ;;
+asm)
+  # PTX stands in one header, which the harness has another half of. Listed besides: the harness's own switch of stacks.
+  all_sources | without 'engine/device/cuda/ptx\.cuh' 'tests/simt/fiber\.cpp' |
+    search_code '(^|[^[:alnum:]_])(__)?asm(__)?[[:space:]]*(\(|volatile|goto|$)' | conclude asm
   ;;
 rounding)
   # One rounding rule: strict::round_even. Listed: double arithmetic on the host that no device repeats. Tests hold oracles of their own.

@@ -63,7 +63,7 @@ plant() {  # LINT FILE PATTERN: a clean tree with the content from standard inpu
 }
 
 clean_tree
-for lint in format includes launch rounding no_fast_math words headers build shell ptxas; do
+for lint in format includes launch asm rounding no_fast_math words headers build shell ptxas; do
   expect "$lint" 0 '' 'a clean tree'
 done
 
@@ -73,6 +73,7 @@ plant includes tests/reference/o.h 'tests/reference may not include kernels' <<<
 plant includes kernels/x/x.cpp 'does not exist' <<<'#include "x.h"'
 plant launch kernels/x/x_cuda.cu 'x_cuda.cu:1' <<<'void f() { kernel<<<1, 32>>>(); }'
 plant launch kernels/x/x.cpp 'x.cpp:1' <<<'#include <cuda_runtime.h>'
+plant asm kernels/x/x_cuda.cu 'x_cuda.cu:1' <<<'__device__ void f() { asm volatile("bar.sync 0;"); }'
 plant rounding kernels/x/x.cpp 'x.cpp:2' <<<$'// round(x) is fine here\nfloat f(float x) { return std::round(x); }'
 plant rounding optim/y.h 'y.h:1' <<<'inline float f(float x) { return rintf(x); }'
 plant no_fast_math CMakeLists.txt 'CMakeLists.txt:1' <<<'add_compile_options(-ffast-math)'

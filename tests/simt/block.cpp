@@ -5,13 +5,19 @@
 #include <new>
 #include <numeric>
 
+#include "race.h"
+#include "symbols.h"
+
+#if defined(SIMT_ASAN)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace simt::rt {
 namespace {
 
 constexpr std::align_val_t kSharedAlignment{128};
 constexpr std::size_t kMostStaticShared = 48 * 1024;
-constexpr unsigned kMostAtomics = 100'000'000;
-constexpr int kPoison = 0xff;
+constexpr unsigned kMostAtomics = 10'000'000;
 
 // Thrown on the failing thread's fiber only.
 struct Abort {};
@@ -26,27 +32,15 @@ FiberPool& fibers() {
   return pool;
 }
 
-const char* name(WarpOp op) {
-  static constexpr const char* kNames[] = {"__syncwarp",      "__shfl_sync",   "__shfl_up_sync", "__shfl_down_sync",
-                                           "__shfl_xor_sync", "__ballot_sync", "__any_sync",     "__all_sync"};
-  return kNames[static_cast<int>(op)];
-}
-
-std::string text(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
-
 std::string text(uint3 i) {
   return "(" + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
 }
 
-bool same_place(Site a, Site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
-
-bool has_lane(std::uint32_t mask, unsigned lane) { return (mask >> lane & 1u) != 0; }
-
-unsigned char* allocate(std::size_t bytes) {
-  return static_cast<unsigned char*>(::operator new[](bytes, kSharedAlignment));
-}
-
 }  // namespace
+
+std::string text(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
+
+bool same_place(Site a, Site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
 
 BlockRunner*& current_block() {
   static thread_local BlockRunner* block = nullptr;
@@ -76,13 +70,16 @@ BlockRunner::BlockRunner(const KernelLaunch& launch)
     threads_[i].index =
         uint3{i % launch.block.x, i / launch.block.x % launch.block.y, i / (launch.block.x * launch.block.y)};
   }
-  if (launch.shared_bytes > 0) dynamic_ = {allocate(launch.shared_bytes), launch.shared_bytes};
+  fibers().prepare(std::uint64_t{count_} * launch.grid.x * launch.grid.y * launch.grid.z);
   describe_own_stack(main_);
 }
 
 BlockRunner::~BlockRunner() {
-  ::operator delete[](dynamic_.data, kSharedAlignment);
-  for (const Memory& slot : slots_) ::operator delete[](slot.data, kSharedAlignment);
+  race::acquire(&ended_);
+  fibers().recycle();
+  retired_.push_back(dynamic_);
+  retired_.insert(retired_.end(), slots_.begin(), slots_.end());
+  for (const Memory& memory : retired_) ::operator delete[](memory.data, kSharedAlignment);
 }
 
 void BlockRunner::reset() {
@@ -95,16 +92,17 @@ void BlockRunner::reset() {
   for (Thread& thread : threads_) {
     thread.state = State::kFresh;
     thread.fiber = nullptr;
+    thread.copies.clear();
+    thread.awaited = nullptr;
+    thread.fenced = false;
+    thread.atomics.clear();
   }
   for (unsigned w = 0; w < warps_.size(); ++w) {
     const unsigned lanes = std::min(kWarpLanes, count_ - w * kWarpLanes);
     warps_[w].all = warps_[w].alive = lanes == kWarpLanes ? 0xffffffffu : (1u << lanes) - 1;
     warps_[w].count = 0;
   }
-  if (dynamic_.data != nullptr) std::memset(dynamic_.data, kPoison, dynamic_.bytes);
-  for (const Memory& slot : slots_) {
-    if (slot.data != nullptr) std::memset(slot.data, kPoison, slot.bytes);
-  }
+  new_shared_memory();
 }
 
 const std::string& BlockRunner::run(uint3 block) {
@@ -112,15 +110,16 @@ const std::string& BlockRunner::run(uint3 block) {
   blockIdx = block;
   blockDim = launch_.block;
   gridDim = launch_.grid;
+  remember_context(main_);
   reset();
+  race::release(&started_);
   dispatch(main_, pick());
   if (!error_.empty()) fibers().abandon_all();
   current_block() = nullptr;
   return error_;
 }
 
-// ---- threads
-// ---------------------------------------------------------------------------------------------------------
+// ---- threads ---------------------------------------------------------------------------------------------------
 
 // Runs thread after thread until one has to wait inside the kernel; another fiber then takes over.
 void BlockRunner::thread_loop(Fiber* fiber) {
@@ -132,18 +131,23 @@ void BlockRunner::thread_loop(Fiber* fiber) {
     bool failed = false;
     try {
       block->enter(thread);
+      if constexpr (race::kOn) {
+        name_fiber(*fiber, block->place());
+        race::acquire(&block->started_);
+      }
       block->launch_.invoke(block->launch_.arguments);
       block->finish(thread);
       following = block->next();
     } catch (const Abort&) {
       failed = true;
     }
-    if (following != nullptr && following->fiber == nullptr) {
+    if (!race::kOn && following != nullptr && following->fiber == nullptr) {
       fiber->start = following;  // the next thread in place, without a switch
       continue;
     }
     fibers().put(fiber);
     if (failed) {
+      race::release(&block->ended_);
       switch_to(*fiber, block->main_);
     } else {
       block->dispatch(*fiber, following);
@@ -156,16 +160,20 @@ void BlockRunner::enter(Thread* thread) {
   atomics_ = 0;
   thread->state = State::kRunning;
   threadIdx = thread->index;
+  if (thread->awaited != nullptr) race::acquire(thread->awaited);
+  thread->awaited = nullptr;
 }
 
 void BlockRunner::finish(Thread* thread) {
+  thread->copies.land_all();
   thread->state = State::kDone;
   --live_;
+  race::release(&ended_);
   const unsigned w = thread->flat / kWarpLanes;
   Warp& warp = warps_[w];
   warp.alive &= ~(1u << thread->flat % kWarpLanes);
   for (unsigned i = 0; i < warp.count; ++i) {
-    if (warp.open[i].arrived == (warp.open[i].mask & warp.alive)) {
+    if (warp.open[i].arrived == (warp.open[i].call.mask & warp.alive)) {
       complete(w, i);
       break;
     }
@@ -219,8 +227,7 @@ void BlockRunner::release(Thread* thread) {
   ready_.push_back(thread);
 }
 
-// ---- rendezvous of the block
-// -----------------------------------------------------------------------------------------
+// ---- rendezvous of the block -----------------------------------------------------------------------------------
 
 int BlockRunner::barrier(Vote vote, int predicate, Site site) {
   if (arrived_ == 0) {
@@ -236,6 +243,8 @@ int BlockRunner::barrier(Vote vote, int predicate, Site site) {
   Thread* const thread = current_;
   thread->state = State::kAtBarrier;
   thread->site = site;
+  thread->awaited = &barrier_sync_[barriers_ % 2];
+  race::release(thread->awaited);
   check_barrier();
   wait(thread);
   return barrier_result_;
@@ -249,6 +258,7 @@ void BlockRunner::check_barrier() {
          barrier_site_);
   }
   arrived_ = 0;
+  ++barriers_;
   barrier_result_ = vote_ == Vote::kCount ? static_cast<int>(votes_)
                     : vote_ == Vote::kAll ? votes_ == live_
                                           : votes_ != 0;
@@ -258,107 +268,30 @@ void BlockRunner::check_barrier() {
   }
 }
 
-// ---- rendezvous of a warp
-// --------------------------------------------------------------------------------------------
+// ---- memory ----------------------------------------------------------------------------------------------------
 
-std::uint64_t BlockRunner::warp(WarpOp op, std::uint32_t mask, std::uint64_t value, int argument, int width,
-                                Site site) {
-  Thread* const thread = current_;
-  const unsigned lane = thread->flat % kWarpLanes, w = thread->flat / kWarpLanes;
-  Warp& warp = warps_[w];
-  if (!has_lane(mask, lane)) fail(std::string(name(op)) + ": the calling lane is not in its own mask", site);
-  thread->value = value;
-  thread->argument = argument;
-  thread->width = width;
-  thread->site = site;
-  thread->op = op;
-  thread->state = State::kAtWarp;
-  unsigned i = 0;
-  while (i < warp.count && warp.open[i].mask != mask) ++i;
-  if (i == warp.count) {
-    warp.open[warp.count++] = {mask, 0, op, site};
-  } else if (warp.open[i].op != op || !same_place(warp.open[i].site, site)) {
-    fail(std::string("divergent warp: ") + name(op) + " here, while lanes of the same mask wait in " +
-             name(warp.open[i].op) + " at " + text(warp.open[i].site),
-         site);
-  }
-  OpenOp& open = warp.open[i];
-  open.arrived |= 1u << lane;
-  if (open.arrived == (mask & warp.alive)) complete(w, i);
-  wait(thread);
-  return thread->value;
+BlockRunner::Memory BlockRunner::poisoned(std::size_t bytes) {
+  const Memory memory{static_cast<unsigned char*>(::operator new[](bytes, kSharedAlignment)), bytes};
+  std::memset(memory.data, fill_byte(), bytes);
+  return memory;
 }
 
-void BlockRunner::complete(unsigned w, unsigned index) {
-  Warp& warp = warps_[w];
-  const OpenOp open = warp.open[index];
-  if (const std::uint32_t gone = open.mask & warp.all & ~warp.alive; gone != 0) {
-    fail(
-        std::string(name(open.op)) + ": " + std::to_string(__builtin_popcount(gone)) + " lanes of the mask have exited",
-        open.site);
-  }
-  warp.open[index] = warp.open[--warp.count];
-  Thread* const lanes = &threads_[w * kWarpLanes];
-  exchange(open, lanes);
-  for (unsigned i = 0; i < kWarpLanes; ++i) {
-    const unsigned lane = schedule_.order == Order::kReverse ? i : kWarpLanes - 1 - i;
-    if (has_lane(open.arrived, lane)) release(&lanes[lane]);
-  }
-}
-
-void BlockRunner::exchange(const OpenOp& open, Thread* lanes) {
-  std::uint64_t in[kWarpLanes] = {};
-  std::uint32_t ballot = 0;
-  for (unsigned lane = 0; lane < kWarpLanes; ++lane) {
-    if (!has_lane(open.arrived, lane)) continue;
-    in[lane] = lanes[lane].value;
-    ballot |= (in[lane] != 0 ? 1u : 0u) << lane;
-  }
-  for (unsigned lane = 0; lane < kWarpLanes; ++lane) {
-    if (!has_lane(open.arrived, lane)) continue;
-    Thread& thread = lanes[lane];
-    switch (open.op) {
-      case WarpOp::kSync:
-        break;
-      case WarpOp::kBallot:
-        thread.value = ballot;
-        break;
-      case WarpOp::kAny:
-        thread.value = ballot != 0 ? 1 : 0;
-        break;
-      case WarpOp::kAll:
-        thread.value = ballot == open.arrived ? 1 : 0;
-        break;
-      default:
-        const int source = source_lane(thread, open.op, static_cast<int>(lane));
-        if (source < 0 || source >= static_cast<int>(kWarpLanes) ||
-            !has_lane(open.arrived, static_cast<unsigned>(source))) {
-          current_ = &thread;
-          fail(std::string(name(open.op)) + ": lane " + std::to_string(lane) + " reads lane " + std::to_string(source) +
-                   ", which takes no part",
-               open.site);
-        }
-        thread.value = in[source];
+// The race detector takes memory of another block for the same memory used again without order: each gets its own.
+void BlockRunner::new_shared_memory() {
+  if (dynamic_.data == nullptr && launch_.shared_bytes > 0) dynamic_ = poisoned(launch_.shared_bytes);
+  for (Memory* memory = &dynamic_; memory != nullptr;) {
+    if (memory->data != nullptr) {
+      if constexpr (race::kOn) {
+        retired_.push_back(*memory);
+        *memory = poisoned(memory->bytes);
+      } else {
+        std::memset(memory->data, fill_byte(), memory->bytes);
+      }
     }
+    const std::size_t following = memory == &dynamic_ ? 0 : static_cast<std::size_t>(memory - slots_.data()) + 1;
+    memory = following < slots_.size() ? &slots_[following] : nullptr;
   }
 }
-
-int BlockRunner::source_lane(const Thread& thread, WarpOp op, int lane) const {
-  const int segment = thread.width - 1, first = lane & ~segment, last = lane | segment;
-  switch (op) {
-    case WarpOp::kShuffle:
-      return first | (thread.argument & segment);
-    case WarpOp::kShuffleUp:
-      return lane - thread.argument < first ? lane : lane - thread.argument;
-    case WarpOp::kShuffleDown:
-      return lane + thread.argument > last ? lane : lane + thread.argument;
-    default:
-      return (lane ^ thread.argument) > last ? lane : lane ^ thread.argument;
-  }
-}
-
-// ---- memory and faults
-// -----------------------------------------------------------------------------------------------
 
 void* BlockRunner::shared_slot(int slot, std::size_t bytes, std::size_t alignment) {
   const auto index = static_cast<std::size_t>(slot);
@@ -368,19 +301,56 @@ void* BlockRunner::shared_slot(int slot, std::size_t bytes, std::size_t alignmen
     if (alignment > static_cast<std::size_t>(kSharedAlignment)) fail("SHARED: alignment above 128", {"?", 0});
     slot_bytes_ += bytes;
     if (slot_bytes_ > kMostStaticShared) fail("more than 48 KiB of static shared memory", {"?", 0});
-    memory = {allocate(bytes), bytes};
-    std::memset(memory.data, kPoison, bytes);
+    memory = poisoned(bytes);
   }
   return memory.data;
 }
 
-void BlockRunner::count_atomic() {
+void BlockRunner::copy_async(const AsyncCopies::Copy& copy, Site site) {
+  const auto misaligned = [&](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % copy.size != 0; };
+  if (copy.bytes > copy.size) fail("cp.async: more bytes than the copy has", site);
+  if (misaligned(copy.to)) fail("cp.async: misaligned destination", site);
+  if (copy.bytes > 0 && misaligned(copy.from)) fail("cp.async: misaligned source", site);
+#if defined(SIMT_ASAN)
+  if (__asan_region_is_poisoned(copy.to, copy.size) != nullptr) fail("cp.async: destination out of bounds", site);
+  if (copy.bytes > 0 && __asan_region_is_poisoned(const_cast<void*>(copy.from), copy.bytes) != nullptr) {
+    fail("cp.async: source out of bounds", site);
+  }
+#endif
+  copies().issue(copy);
+  const bool at_once =
+      schedule_.order == Order::kReverse || (schedule_.order == Order::kRandom && random_.below(2) == 0);
+  if (at_once) copies().land_all();
+}
+
+// A fence lets what was written before it be seen through the atomics after it, and brings in what others let be seen
+// through the atomics before it.
+void BlockRunner::fence() {
+  if constexpr (race::kOn) {
+    current_->fenced = true;
+    for (const volatile void* address : current_->atomics) race::acquire(const_cast<void*>(address));
+    current_->atomics.clear();
+  }
+}
+
+void BlockRunner::before_atomic(const volatile void* address) {
   if (++atomics_ > kMostAtomics) fail("a thread spins on atomic operations: what it waits for cannot happen", {"?", 0});
+  if (race::kOn && current_->fenced) race::release(const_cast<void*>(address));
+}
+
+void BlockRunner::after_atomic(const volatile void* address) {
+  if constexpr (race::kOn) current_->atomics.push_back(address);
+}
+
+// ---- faults ----------------------------------------------------------------------------------------------------
+
+std::string BlockRunner::place() const {
+  return kernel_at(launch_.kernel).name + ", block " + text(blockIdx) + ", thread " + text(current_->index) + " of " +
+         std::to_string(count_);
 }
 
 void BlockRunner::fail(const std::string& what, Site site) {
-  error_ = text(site) + ": " + what + " [block " + text(blockIdx) + ", thread " + text(current_->index) + " of " +
-           std::to_string(count_) + "]";
+  error_ = text(site) + ": " + what + " [" + place() + "]";
   throw Abort{};
 }
 
@@ -390,10 +360,11 @@ void BlockRunner::deadlock() {
   for (const Thread& thread : threads_) {
     if (thread.state == State::kDone) continue;
     site = thread.site;
-    ++waiting[(thread.state == State::kAtBarrier ? "__syncthreads" : name(thread.op)) + (" at " + text(thread.site))];
+    ++waiting[(thread.state == State::kAtBarrier ? "__syncthreads" : name_of(thread.call)) +
+              (" at " + text(thread.site))];
   }
   std::string what = "deadlock, no thread can go on:";
-  for (const auto& [place, threads] : waiting) what += " " + std::to_string(threads) + " threads in " + place + ";";
+  for (const auto& [where, threads] : waiting) what += " " + std::to_string(threads) + " threads in " + where + ";";
   fail(what + " " + std::to_string(count_ - live_) + " exited", site);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "async_copies.h"
 #include "fiber.h"
 #include "simt.h"
 
@@ -22,6 +23,10 @@ class Random {
   std::uint64_t state_;
 };
 
+std::string text(Site site);
+bool same_place(Site a, Site b);
+inline bool has_lane(std::uint32_t mask, unsigned lane) { return (mask >> lane & 1u) != 0; }
+
 // Runs the blocks of one launch, one after another.
 class BlockRunner {
  public:
@@ -36,8 +41,23 @@ class BlockRunner {
   // Called by the threads of the block, on their fibers.
   [[noreturn]] void thread_loop(Fiber* fiber);
   int barrier(Vote vote, int predicate, Site site);
-  std::uint64_t warp(WarpOp op, std::uint32_t mask, std::uint64_t value, int argument, int width, Site site);
-  void count_atomic();
+  struct WarpCall {
+    WarpOp op;
+    std::uint32_t mask;
+    std::uint64_t value = 0;  // the lane's, and its result
+    int argument = 0, width = 32;
+    const char* name = nullptr;  // kCollective: what it is called, how it computes, and the lane's data
+    Exchange exchange = nullptr;
+    void* data = nullptr;
+  };
+  std::uint64_t warp(const WarpCall& call, Site site);
+  unsigned lane_index() const { return current_->flat % kWarpLanes; }
+  void before_atomic(const volatile void* address);
+  void after_atomic(const volatile void* address);
+  void fence();
+  void copy_async(const AsyncCopies::Copy& copy, Site site);
+  AsyncCopies& copies() { return current_->copies; }
+  std::string place() const;  // kernel, block and thread
   void* dynamic_shared() { return dynamic_.data; }
   void* shared_slot(int slot, std::size_t bytes, std::size_t alignment);
   [[noreturn]] void fail(const std::string& what, Site site);
@@ -49,24 +69,29 @@ class BlockRunner {
     uint3 index{};
     unsigned flat = 0;
     State state = State::kFresh;
-    WarpOp op{};
     Fiber* fiber = nullptr;
     Site site{};
-    std::uint64_t value = 0;
-    int argument = 0, width = 0;
+    WarpCall call{};
+    AsyncCopies copies;
+    void* awaited = nullptr;                    // race detector: what it acquires when it goes on
+    bool fenced = false;                        // race detector: it has passed a fence
+    std::vector<const volatile void*> atomics;  // race detector: those since the last fence
   };
 
   // A rendezvous in progress: one per distinct mask of a warp.
   struct OpenOp {
-    std::uint32_t mask = 0, arrived = 0;
-    WarpOp op{};
+    std::uint32_t arrived = 0;
+    WarpCall call{};
     Site site{};
+    char* sync = nullptr;  // race detector
   };
 
   struct Warp {
     std::uint32_t all = 0, alive = 0;
     unsigned count = 0;
     OpenOp open[kWarpLanes];
+    unsigned syncs = 0;
+    char sync[64] = {};
   };
 
   struct Memory {
@@ -84,8 +109,13 @@ class BlockRunner {
   void release(Thread* thread);
   void check_barrier();
   void complete(unsigned warp, unsigned index);
-  void exchange(const OpenOp& op, Thread* lanes);
-  int source_lane(const Thread& thread, WarpOp op, int lane) const;
+  void exchange(const OpenOp& open, Thread* lanes);
+  void shuffle(const OpenOp& open, Thread* lanes);
+  static void match(const OpenOp& open, Thread* lanes);
+  static void reduce(const OpenOp& open, Thread* lanes);
+  static const char* name_of(const WarpCall& call);
+  void new_shared_memory();
+  Memory poisoned(std::size_t bytes);
   [[noreturn]] void deadlock();
 
   KernelLaunch launch_;
@@ -106,6 +136,9 @@ class BlockRunner {
   Memory dynamic_;
   std::vector<Memory> slots_;
   std::size_t slot_bytes_ = 0;
+  std::vector<Memory> retired_;  // race detector: of earlier blocks
+  unsigned barriers_ = 0;
+  char started_ = 0, ended_ = 0, barrier_sync_[2] = {};  // race detector: addresses to meet at
   std::string error_;
 };
 

@@ -3,12 +3,16 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 
 #if defined(SIMT_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(SIMT_TSAN)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 #if !defined(SIMT_UCONTEXT)
@@ -56,6 +60,10 @@ constexpr std::size_t kStackBytes = 256 << 10;  // red zones
 constexpr std::size_t kStackBytes = 64 << 10;
 #endif
 
+#if defined(SIMT_TSAN)
+constexpr std::uint64_t kMostFibers = 4096;  // the sanitizer has room for twice as many
+#endif
+
 #if defined(SIMT_UCONTEXT)
 void (*ucontext_entry)(Fiber*);
 void enter_ucontext(unsigned high, unsigned low) {
@@ -63,31 +71,70 @@ void enter_ucontext(unsigned high, unsigned low) {
 }
 #endif
 
+// What the sanitizers know of a fiber that starts afresh.
+void forget_context(Fiber& fiber) {
+  fiber.fake_stack = nullptr;
+#if defined(SIMT_TSAN)
+  if (fiber.tsan != nullptr) __tsan_destroy_fiber(fiber.tsan);
+  fiber.tsan = __tsan_create_fiber(0);
+#endif
+}
+
 }  // namespace
 
 FiberPool::~FiberPool() {
-  for (const Fiber& fiber : all_) munmap(fiber.stack - kPage, fiber.size + kPage);
+  for (const Fiber& fiber : all_) {
+#if defined(SIMT_TSAN)
+    __tsan_destroy_fiber(fiber.tsan);
+#endif
+    munmap(fiber.stack - kPage, fiber.size + kPage);
+  }
+}
+
+Fiber* FiberPool::make() {
+  void* const memory =
+      mmap(nullptr, kStackBytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  mprotect(memory, kPage, PROT_NONE);  // a stack that overflows faults
+  Fiber& fiber = all_.emplace_back();
+  fiber.stack = static_cast<char*>(memory) + kPage;
+  fiber.size = kStackBytes;
+  boot(fiber, all_.size());
+  return &fiber;
+}
+
+void FiberPool::prepare([[maybe_unused]] std::uint64_t threads) {
+#if defined(SIMT_TSAN)
+  while (all_.size() < std::min<std::uint64_t>(threads, kMostFibers)) free_.push_back(make());
+#endif
 }
 
 Fiber* FiberPool::take() {
-  if (free_.empty()) {
-    void* const memory =
-        mmap(nullptr, kStackBytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    mprotect(memory, kPage, PROT_NONE);  // a stack that overflows faults
-    Fiber& fiber = all_.emplace_back();
-    fiber.stack = static_cast<char*>(memory) + kPage;
-    fiber.size = kStackBytes;
-    boot(fiber, all_.size());
-    return &fiber;
-  }
+  if (free_.empty() && first_used_ < used_.size()) return used_[first_used_++];
+  if (free_.empty()) return make();
   Fiber* const fiber = free_.back();
   free_.pop_back();
   return fiber;
 }
 
+void FiberPool::put(Fiber* fiber) {
+#if defined(SIMT_TSAN)
+  used_.push_back(fiber);
+#else
+  free_.push_back(fiber);
+#endif
+}
+
+void FiberPool::recycle() {
+  free_.insert(free_.end(), used_.begin() + static_cast<std::ptrdiff_t>(first_used_), used_.end());
+  used_.clear();
+  first_used_ = 0;
+}
+
 void FiberPool::abandon_all() {
   free_.clear();
+  used_.clear();
+  first_used_ = 0;
   std::size_t index = 0;
   for (Fiber& fiber : all_) {
 #if defined(SIMT_ASAN)
@@ -101,7 +148,7 @@ void FiberPool::abandon_all() {
 #if !defined(SIMT_UCONTEXT)
 
 void FiberPool::boot(Fiber& fiber, std::size_t index) {
-  fiber.fake_stack = nullptr;
+  forget_context(fiber);
   // The tops of different stacks must not share cache sets: they are staggered by 5 lines.
   auto** sp = reinterpret_cast<void**>(fiber.stack + fiber.size - index * 5 % 61 * 64);
   *--sp = nullptr;
@@ -119,7 +166,7 @@ void FiberPool::boot(Fiber& fiber, std::size_t index) {
 #else
 
 void FiberPool::boot(Fiber& fiber, std::size_t) {
-  fiber.fake_stack = nullptr;
+  forget_context(fiber);
   ucontext_entry = entry_;
   getcontext(&fiber.context);
   fiber.context.uc_stack.ss_sp = fiber.stack;
@@ -135,6 +182,9 @@ void FiberPool::boot(Fiber& fiber, std::size_t) {
 void switch_to(Fiber& from, Fiber& to) {
 #if defined(SIMT_ASAN)
   __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.size);
+#endif
+#if defined(SIMT_TSAN)
+  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
 #endif
 #if defined(SIMT_UCONTEXT)
   swapcontext(&from.context, &to.context);
@@ -160,6 +210,18 @@ void describe_own_stack([[maybe_unused]] Fiber& main) {
   }();
   main.stack = own.stack;
   main.size = own.size;
+#endif
+}
+
+void remember_context([[maybe_unused]] Fiber& main) {
+#if defined(SIMT_TSAN)
+  main.tsan = __tsan_get_current_fiber();
+#endif
+}
+
+void name_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] const std::string& name) {
+#if defined(SIMT_TSAN)
+  __tsan_set_fiber_name(fiber.tsan, name.c_str());
 #endif
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <string>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -21,6 +23,7 @@ struct Fiber {
   std::size_t size = 0;
   void* fake_stack = nullptr;  // the address sanitizer's
   void* start = nullptr;       // for the entry function
+  void* tsan = nullptr;        // the thread sanitizer's
 #if defined(SIMT_UCONTEXT)
   ucontext_t context{};
 #endif
@@ -37,8 +40,13 @@ class FiberPool {
   FiberPool(const FiberPool&) = delete;
   FiberPool& operator=(const FiberPool&) = delete;
 
+  // Before a launch of so many threads. Under the thread sanitizer each gets a fiber of its own, made now, since a
+  // fiber comes after everything its maker has seen; a launch of more than it has room for uses fibers again.
+  void prepare(std::uint64_t threads);
   Fiber* take();
-  void put(Fiber* fiber) { free_.push_back(fiber); }
+  void put(Fiber* fiber);
+  // After a launch: its fibers are free for the next.
+  void recycle();
   // Forgets what stands on the stacks, after a failure: kernels own nothing that would have to be released.
   void abandon_all();
 
@@ -46,12 +54,19 @@ class FiberPool {
   void boot(Fiber& fiber, std::size_t index);
 
   void (*entry_)(Fiber*);
+  Fiber* make();
+
   std::deque<Fiber> all_;
-  std::vector<Fiber*> free_;
+  std::vector<Fiber*> free_, used_;
+  std::size_t first_used_ = 0;
 };
 
 // What the sanitizer must know about the stack of the thread that calls this.
 void describe_own_stack(Fiber& main);
+// The main fiber is what runs now.
+void remember_context(Fiber& main);
+// What the thread sanitizer calls the fiber in its reports.
+void name_fiber(Fiber& fiber, const std::string& name);
 // First thing in an entry function.
 void entered_fiber();
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "block.h"
+#include "symbols.h"
 
 namespace simt {
 
@@ -15,6 +16,8 @@ Schedule& schedule() {
   static Schedule current;
   return current;
 }
+
+unsigned char fill_byte() { return schedule().order == Order::kReverse ? 0xa5 : 0xff; }
 
 namespace rt {
 namespace {
@@ -47,8 +50,9 @@ std::vector<std::uint64_t> block_order(std::uint64_t blocks) {
 
 void run(const KernelLaunch& launch) {
   if (const char* reason = refusal(launch); reason != nullptr) {
-    throw Failure(std::string("launch refused: ") + reason + " (grid " + text(launch.grid) + " block " +
-                  text(launch.block) + " shared " + std::to_string(launch.shared_bytes) + ")");
+    throw Failure(std::string("launch refused: ") + reason + " (" + kernel_at(launch.kernel).name + ", grid " +
+                  text(launch.grid) + " block " + text(launch.block) + " shared " +
+                  std::to_string(launch.shared_bytes) + ")");
   }
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
@@ -63,9 +67,25 @@ void run(const KernelLaunch& launch) {
 
 int barrier(Vote vote, int predicate, Site site) { return current_block()->barrier(vote, predicate, site); }
 std::uint64_t warp(WarpOp op, std::uint32_t mask, std::uint64_t value, int argument, int width, Site site) {
-  return current_block()->warp(op, mask, value, argument, width, site);
+  return current_block()->warp({op, mask, value, argument, width}, site);
 }
-void count_atomic() { current_block()->count_atomic(); }
+void warp_collective(const char* name, Exchange exchange, void* data, Site site) {
+  current_block()->warp({WarpOp::kCollective, 0xffffffffu, 0, 0, 32, name, exchange, data}, site);
+}
+unsigned lane_index() { return current_block()->lane_index(); }
+void fail(const std::string& what, Site site) { current_block()->fail(what, site); }
+
+void before_atomic(const volatile void* address) { current_block()->before_atomic(address); }
+void after_atomic(const volatile void* address) { current_block()->after_atomic(address); }
+void fence() { current_block()->fence(); }
+
+void copy_async(void* shared, const void* global, int size, int bytes, Site site) {
+  if (bytes < 0) fail("cp.async: a negative number of bytes", site);
+  current_block()->copy_async({shared, global, static_cast<std::size_t>(size), static_cast<std::size_t>(bytes)}, site);
+}
+void commit_copies() { current_block()->copies().commit(); }
+void wait_for_copies(int pending_groups) { current_block()->copies().wait(pending_groups); }
+
 void* dynamic_shared() { return current_block()->dynamic_shared(); }
 void* shared_slot(int slot, std::size_t bytes, std::size_t alignment) {
   return current_block()->shared_slot(slot, bytes, alignment);

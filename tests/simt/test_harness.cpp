@@ -4,7 +4,10 @@
 #include <vector>
 
 #include "engine/device/cuda/cuda_compat.h"
+#include "tests/simt/harness_checks.h"
 #include "tests/support/catch.h"
+
+using namespace gridstep;
 
 namespace {
 
@@ -68,16 +71,6 @@ __global__ void dynamic_kernel(int* out, int n) {
   if (thread == 0) *out = std::accumulate(values, values + n, 0);
 }
 
-template <class... P, class... A>
-std::string failure_of(void (*kernel)(P...), unsigned threads, A... arguments) {
-  try {
-    simt::launch(kernel, dim3(1), dim3(threads), 0, arguments...);
-  } catch (const simt::Failure& failure) {
-    return failure.what();
-  }
-  return "";
-}
-
 std::vector<int> numbers(int n) {
   std::vector<int> values(static_cast<std::size_t>(n));
   std::iota(values.begin(), values.end(), 0);
@@ -123,10 +116,11 @@ TEST_CASE("dynamic shared memory is poisoned before every block") {
 TEST_CASE("broken rendezvous are named") {
   using Catch::Matchers::Contains;
   std::vector<int> out(32);
-  CHECK_THAT(failure_of(divergent_barrier_kernel, 32), Contains("divergent barrier") && Contains("test_harness.cpp"));
-  CHECK_THAT(failure_of(early_exit_kernel, 32), Contains("1 of 32 threads of the block have exited"));
-  CHECK_THAT(failure_of(absent_lane_kernel, 32, out.data()), Contains("16 lanes of the mask have exited"));
-  CHECK_THAT(failure_of(deadlock_kernel, 32), Contains("deadlock"));
-  CHECK_THAT(failure_of(early_exit_kernel, 2048), Contains("block shape"));
-  CHECK(failure_of(early_exit_kernel, 4).empty());  // and a sound launch works after the failures
+  CHECK_THAT(failure_of(divergent_barrier_kernel, 32, 0),
+             Contains("divergent barrier") && Contains("test_harness.cpp"));
+  CHECK_THAT(failure_of(early_exit_kernel, 32, 0), Contains("1 of 32 threads of the block have exited"));
+  CHECK_THAT(failure_of(absent_lane_kernel, 32, 0, out.data()), Contains("16 lanes of the mask have exited"));
+  CHECK_THAT(failure_of(deadlock_kernel, 32, 0), Contains("deadlock"));
+  CHECK_THAT(failure_of(early_exit_kernel, 2048, 0), Contains("block shape"));
+  CHECK(failure_of(early_exit_kernel, 4, 0).empty());  // and a sound launch works after the failures
 }
