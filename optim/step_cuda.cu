@@ -252,6 +252,7 @@ __device__ __forceinline__ CodeView code_view(const Work& work, const OptimizerT
           reinterpret_cast<std::uintptr_t>(codes) % 4 == 0};
 }
 
+// Two blocks to a multiprocessor are promised, no more: asked for nothing, the compiler aims at three and spills.
 __global__ void __launch_bounds__(kThreads, 2) update_kernel(const __grid_constant__ Arguments a) {
   DYN_SHARED(float, next_steps);
   const int replica = static_cast<int>(blockIdx.y);
