@@ -177,6 +177,7 @@ __device__ __forceinline__ void find_next_steps(const Work& work) {
   const TileView steps = work.steps();
   const Terms terms = work.step_terms(p);
   const int first = work.tile.codes.first_row, last = (work.tile.offset + work.size - 1) / work.tile.codes.row;
+#pragma unroll 1
   for (int row = first + static_cast<int>(threadIdx.x); row <= last; row += kThreads) {
     work.next_steps[row - first] = step_value(updated_value<Rule, N>(steps, row, p, terms), form_of(steps.step_kind));
   }
@@ -251,7 +252,8 @@ __device__ __forceinline__ CodeView code_view(const Work& work, const OptimizerT
           reinterpret_cast<std::uintptr_t>(codes) % 4 == 0};
 }
 
-__global__ void __launch_bounds__(kThreads) update_kernel(const __grid_constant__ Arguments a) {
+// Two blocks to a multiprocessor are promised, no more: asked for nothing, the compiler aims at three and spills.
+__global__ void __launch_bounds__(kThreads, 2) update_kernel(const __grid_constant__ Arguments a) {
   DYN_SHARED(float, next_steps);
   const int replica = static_cast<int>(blockIdx.y);
   if (replica_rests(a, replica, a.params[replica])) return;

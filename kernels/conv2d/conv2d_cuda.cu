@@ -27,7 +27,7 @@ struct OperandArguments {
   Strided<float> x_floats;
   Index x_size;
   unsigned x_blocks;  // the blocks after these take a channel of w each
-  bool packs;
+  bool packs, w_packs;
   Strided<const std::int8_t> w;
   Strided<float> w_floats;
   Strided<const float> w_step;  // null data: none
@@ -59,11 +59,18 @@ __device__ __forceinline__ void expand_channel(const OperandArguments<Code>& a, 
   const std::int8_t* const w = a.w.at(replica) + channel * a.fan_in;
   float* const floats = a.w_floats.at(replica) + channel * a.fan_in;
   const float s = a.w_step.data == nullptr ? 1.0f : a.w_step.at(replica)[a.w_step_per_channel ? channel : 0];
+  const bool packs = a.w_packs && a.fan_in % 4 == 0;
   int magnitude = 0;
-  for (Index i = threadIdx.x; i < a.fan_in; i += kThreads) {
-    const int q = w[i];
-    magnitude += q < 0 ? -q : q;
-    floats[i] = static_cast<float>(q) * s;
+  for (Index i = 4 * static_cast<Index>(threadIdx.x); i < a.fan_in; i += 4 * kThreads) {
+    const Pack4<std::int8_t> codes = load_up_to4(w, i, a.fan_in, packs);
+    Pack4<float> values;
+#pragma unroll
+    for (int l = 0; l < 4; ++l) {
+      const int q = codes.v[l];
+      magnitude += q < 0 ? -q : q;
+      values.v[l] = static_cast<float>(q) * s;
+    }
+    store_up_to4(floats, i, a.fan_in, packs, values);
   }
   if (a.largest_code == 0) return;
   const int sum = block_sum(magnitude);
@@ -92,6 +99,7 @@ void record_operands_of(Recorder& recorder, const ConvOperands& o) {
   const Index channels = o.w.data == nullptr ? 0 : o.w.shape[0];
   a.w = strided<const std::int8_t>(o.w);
   a.w_floats = strided<float>(o.w_floats);
+  a.w_packs = packs_are_aligned(a.w) && packs_are_aligned(a.w_floats);
   a.w_step = strided<const float>(o.w_step);
   a.w_step_per_channel = o.w_step.data != nullptr && o.w_step.elements() > 1;
   a.fan_in = channels == 0 ? 0 : o.w.elements() / channels;

@@ -31,7 +31,7 @@ __device__ __forceinline__ Out encode(float x, float s, CodeLimits limits, bool&
   }
 }
 
-// The elements first .. first + 3 of n; those beyond the end raise no fault.
+// The elements first .. first + 3 of n; those before 0 and beyond the end raise no fault.
 template <FusedActivation A, class Out>
 __device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index first, Index n, float s,
                                                     CodeLimits limits, bool& bad) {
@@ -40,7 +40,7 @@ __device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index
   for (int l = 0; l < 4; ++l) {
     bool nan = false;
     out.v[l] = encode<A, Out>(x.v[l], s, limits, nan);
-    bad |= nan && first + l < n;
+    bad |= nan && first + l >= 0 && first + l < n;
   }
   return out;
 }

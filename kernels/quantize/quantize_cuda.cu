@@ -23,6 +23,32 @@ struct Rows {
         per_channel(attrs.per_channel) {}
 };
 
+// Packs lie where memory is aligned, so a row that begins between two of them takes part in its first pack with its
+// last elements only: elements first .. first + 3 of n, of which some lie before 0.
+__device__ __forceinline__ Index row_head(Index row, Index row_size) { return row * row_size % 4; }
+
+__device__ __forceinline__ Pack4<float> load_in_row(const float* p, Index first, Index n, bool packs) {
+  if (first >= 0) return load_up_to4(p, first, n, packs);
+  Pack4<float> values{};
+#pragma unroll
+  for (int l = 1; l < 4; ++l) {
+    if (first + l >= 0 && first + l < n) values.v[l] = p[first + l];
+  }
+  return values;
+}
+
+template <class T>
+__device__ __forceinline__ void store_in_row(T* p, Index first, Index n, bool packs, const Pack4<T>& values) {
+  if (first >= 0) {
+    store_up_to4(p, first, n, packs, values);
+    return;
+  }
+#pragma unroll
+  for (int l = 1; l < 4; ++l) {
+    if (first + l >= 0 && first + l < n) p[first + l] = values.v[l];
+  }
+}
+
 __device__ __forceinline__ Index first_of_pack(int pack) {
   return 4 * (static_cast<Index>(pack) * kThreads + static_cast<Index>(threadIdx.x));
 }
@@ -46,23 +72,21 @@ template <FusedActivation A, class Out>
 __global__ void __launch_bounds__(kThreads) forward_kernel(const __grid_constant__ ForwardArguments<Out> a) {
   const unsigned replica = blockIdx.y;
   const Index row = blockIdx.x / a.blocks_per_row;
-  const Index offset = (blockIdx.x % a.blocks_per_row) * kQuantizeCudaBlock;
-  const Index begin = row * a.row_size + offset;
-  const Index n = a.row_size - offset < kQuantizeCudaBlock ? a.row_size - offset : kQuantizeCudaBlock;
-  const bool packs = a.packs && begin % 4 == 0;
-  const float* const x = a.x.at(replica) + begin;
+  const Index offset = (blockIdx.x % a.blocks_per_row) * kQuantizeCudaBlock - row_head(row, a.row_size);
+  const Index n = a.row_size;
+  const float* const x = a.x.at(replica) + row * n;
   Pack4<float> values[kPacks];
 #pragma unroll
-  for (int k = 0; k < kPacks; ++k) values[k] = load_up_to4(x, first_of_pack(k), n, packs);
+  for (int k = 0; k < kPacks; ++k) values[k] = load_in_row(x, offset + first_of_pack(k), n, a.packs);
 
   const float s = step_value(a.parameter.at(replica)[row], a.form);
-  if (offset == 0 && threadIdx.x == 0) a.step.at(replica)[row] = s;
-  Out* const out = a.out.at(replica) + begin;
+  if (offset <= 0 && threadIdx.x == 0) a.step.at(replica)[row] = s;
+  Out* const out = a.out.at(replica) + row * n;
   bool bad = false;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
-    const Index first = first_of_pack(k);
-    store_up_to4(out, first, n, packs, encode_up_to4<A, Out>(values[k], first, n, s, a.limits, bad));
+    const Index first = offset + first_of_pack(k);
+    store_in_row(out, first, n, a.packs, encode_up_to4<A, Out>(values[k], first, n, s, a.limits, bad));
   }
   if (bad) note_fault(a.status[replica], a.params[replica].step, a.node_index);
 }
@@ -97,13 +121,14 @@ __device__ __forceinline__ Pack4<float> backward_pack(const Pack4<float>& x, con
     const float a = activate<A>(x.v[l]);
     float r;
     const float pass = Lsq::backward<M>(a, s, limits.n, limits.p, r);
-    if (first + l < n) sums.lane[l] += static_cast<double>(g.v[l] * r);
+    if (first + l >= 0 && first + l < n) sums.lane[l] += static_cast<double>(g.v[l] * r);
     dx.v[l] = g.v[l] * (pass * activation_slope<A>(x.v[l], a));
   }
   return dx;
 }
 
-// The sum's order is that of lane_sum.h whether or not packs can be used: alignment may differ between replicas.
+// The sum's order is that of lane_sum.h, counted from the row's first pack, whether or not packs can be used: alignment
+// may differ between replicas.
 template <FusedActivation A, GradientMask M>
 __global__ void __launch_bounds__(kThreads) backward_kernel(const __grid_constant__ BackwardArguments a) {
   const unsigned replica = blockIdx.y;
@@ -112,25 +137,25 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(const __grid_constan
   const Index end =
       a.per_channel || a.row_size - offset < kQuantizeCudaBlock ? a.row_size - offset : kQuantizeCudaBlock;
   const Index begin = row * a.row_size + offset;
-  const bool packs = a.packs && begin % 4 == 0;
+  const Index head = row_head(row, a.row_size);  // 0 per tensor
   const float* const x = a.x.at(replica) + begin;
   const float* const g = a.g.at(replica) + begin;
   float* const dx = a.dx.data == nullptr ? nullptr : a.dx.at(replica) + begin;
   const float s = step_value(a.parameter.at(replica)[row], a.form);
   LaneSums sums;
 #pragma unroll 1
-  for (Index base = 0; base < end; base += kQuantizeCudaBlock) {
+  for (Index base = -head; base < end; base += kQuantizeCudaBlock) {
     Pack4<float> values[kPacks], gradients[kPacks];
 #pragma unroll
     for (int k = 0; k < kPacks; ++k) {
-      values[k] = load_up_to4(x, base + first_of_pack(k), end, packs);
-      gradients[k] = load_up_to4(g, base + first_of_pack(k), end, packs);
+      values[k] = load_in_row(x, base + first_of_pack(k), end, a.packs);
+      gradients[k] = load_in_row(g, base + first_of_pack(k), end, a.packs);
     }
 #pragma unroll
     for (int k = 0; k < kPacks; ++k) {
       const Index first = base + first_of_pack(k);
       const Pack4<float> d = backward_pack<A, M>(values[k], gradients[k], first, end, s, a.limits, sums);
-      if (dx != nullptr) store_up_to4(dx, first, end, packs, d);
+      if (dx != nullptr) store_in_row(dx, first, end, a.packs, d);
     }
   }
   const double sum = block_sum(sums.fold());
@@ -159,7 +184,8 @@ ForwardArguments<Out> forward_arguments(const Recorder& recorder, const BoundNod
   a.out = strided<Out>(node.out[0]);
   a.step = strided<float>(node.out[1]);
   a.row_size = rows.size;
-  a.blocks_per_row = std::max(1u, blocks_for(rows.size, static_cast<int>(kQuantizeCudaBlock)));
+  const Index longest_head = rows.per_channel && rows.size % 4 != 0 ? 3 : 0;
+  a.blocks_per_row = std::max(1u, blocks_for(rows.size + longest_head, static_cast<int>(kQuantizeCudaBlock)));
   a.form = attrs.form;
   a.limits = code_limits(attrs);
   a.packs = packs_are_aligned(a.x) && packs_are_aligned(a.out);

@@ -97,6 +97,12 @@ ptxas info    : Function properties for kernel
     16 bytes stack frame, 12 bytes spill stores, 12 bytes spill loads
 ptxas info    : Used 255 registers, used 1 barriers, 44 bytes smem
 REPORT
+plant ptxas one.cu.o.ptxas 'kernel .sm_90.: 129 registers, more than 128' <<'REPORT'
+ptxas info    : Compiling entry function 'kernel' for 'sm_90'
+ptxas info    : Function properties for kernel
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 129 registers, used 1 barriers, 44 bytes smem
+REPORT
 
 if ((failures)); then
   echo "$failures planted defect(s) passed or clean tree(s) failed" >&2
