@@ -152,6 +152,9 @@ Study train_study(const StudyArgs& args) {
 void run_tuning(const Study& study, CellRunner& runner, const RunOptions& options) {
   const TuneReport report = tune_rates(study, runner, options);
   fmt::print("{}\n{} cells trained; everything is in {}\n", report.table, report.trained, report.folder.string());
+  std::fflush(stdout);
+  if (!report.failure.empty())
+    fail("cells failed, the first is {}: the rates are not final; --resume tries them again", report.failure);
 }
 
 void run_training(const Study& study, CellRunner& runner, const RunOptions& options, bool strict) {

@@ -76,6 +76,12 @@ void measure(Program& program, Device& device, const std::vector<Image>& predict
   }
 }
 
+Bytes weight_bytes(const Graph& graph) {
+  Bytes bytes = 0;
+  for (const ParameterInfo& p : graph.parameters()) bytes += align_up(p.shape.elements() * 4);
+  return bytes;
+}
+
 void divide(std::vector<SrMetrics>& sums, std::size_t count) {
   const auto n = static_cast<double>(std::max<std::size_t>(count, 1));
   for (SrMetrics& m : sums) {
@@ -88,25 +94,36 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
     : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {}
 
-Bytes SrEvaluator::largest_need(DeviceKind device) const {
-  if (largest_need_ >= 0) return largest_need_;
+const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, bool quantized) const {
+  std::optional<Need>& known = need_[quantized ? 1 : 0];
+  if (known) return *known;
   std::set<Size> sizes;
   for (const SrPhoto& photo : photos_) sizes.insert({photo.lr.height, photo.lr.width});
-  Bytes largest = 0;
+  Need need;
+  std::map<Size, Bytes> windows;  // their inference programs
   for (const Size size : sizes) {
     const int side = tile_side(device, ImageView{size.h, size.w, 3, nullptr});
-    const int halo = 2 * find_model(task_.model).receptive_radius;
-    const int h = std::min(size.h, side + halo), w = std::min(size.w, side + halo);
-    const Bytes predict =
-        plan_program(sr_inference_graph(task_, h, w, task_.options.quant.enabled), device).per_replica;
+    Bytes widest = 0;
+    for (const Tile& t : tiles_of(size.h, size.w, side, find_model(task_.model).receptive_radius)) {
+      const auto [window, added] = windows.try_emplace({t.bottom - t.top, t.right - t.left}, 0);
+      if (added) {
+        const Graph graph = sr_inference_graph(task_, window->first.h, window->first.w, quantized);
+        window->second = plan_program(graph, device).per_replica;
+        if (need.weights == 0) need.weights = weight_bytes(graph);
+        need.all += window->second;
+      }
+      widest = std::max(widest, window->second);
+    }
     const Graph measuring = sr_metrics_graph(task_, size.h * task_.scale(), size.w * task_.scale(), true);
-    largest = std::max(largest, predict + plan_program(measuring, device).per_replica);
+    const Bytes measured = plan_program(measuring, device).per_replica;
+    need.all += measured;
+    need.largest = std::max(need.largest, widest + measured);
   }
-  return largest_need_ = largest;
+  return known.emplace(need);
 }
 
-int SrEvaluator::group_size(DeviceKind device, int replicas) const {
-  const Bytes one = largest_need(device);
+int SrEvaluator::group_size(DeviceKind device, int replicas, bool quantized) const {
+  const Bytes one = need(device, quantized).least();
   if (one > memory_) {
     fail<DeviceError>(
         "evaluating one network on the largest image needs {} MiB, {} MiB are to be had for it; leave out the largest "
@@ -116,8 +133,9 @@ int SrEvaluator::group_size(DeviceKind device, int replicas) const {
   return static_cast<int>(std::clamp<Bytes>(memory_ / std::max<Bytes>(one, 1), 1, replicas));
 }
 
-Bytes SrEvaluator::planned_bytes(DeviceKind device, int replicas) const {
-  return largest_need(device) * group_size(device, replicas);
+Bytes SrEvaluator::planned_bytes(DeviceKind device, int replicas, bool quantized) const {
+  const Need& one = need(device, quantized);
+  return std::min(memory_, (one.weights + one.all) * group_size(device, replicas, quantized));
 }
 
 int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
@@ -133,25 +151,29 @@ int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
   return side;
 }
 
-// Programs belong to the store they were recorded for, and those of inference to a phase.
-void SrEvaluator::prepare(const ParameterStore& store, int group, bool quantized) {
+// Programs belong to the store they were recorded for, to a phase, and to what is measured.
+void SrEvaluator::prepare(const ParameterStore& store, int group, bool quantized, bool with_ssim) {
   const bool fits = store_ && &store_->store().device() == &store.device() && store_->store().replicas() == group &&
                     store_->store().stride() == store.stride();
-  if (!fits || quantized_ != quantized) inference_.clear();
+  if (!fits || quantized_ != quantized || with_ssim_ != with_ssim) programs_.clear();
   quantized_ = quantized;
-  if (fits) return;
-  metrics_.clear();
-  store_ = std::make_unique<EvaluationStore>(store, group);
+  with_ssim_ = with_ssim;
+  if (!fits) store_ = std::make_unique<EvaluationStore>(store, group);
+}
+
+Bytes SrEvaluator::program_budget() const {
+  const ParameterStore& store = store_->store();
+  return memory_ - store.stride() * static_cast<Bytes>(sizeof(float)) * store.replicas();
 }
 
 Program& SrEvaluator::inference(Size size) {
-  return inference_.get(size, store_->store(), memory_,
-                        [&] { return sr_inference_graph(task_, size.h, size.w, quantized_); });
+  return programs_.get({false, size.h, size.w}, store_->store(), program_budget(),
+                       [&] { return sr_inference_graph(task_, size.h, size.w, quantized_); });
 }
 
-Program& SrEvaluator::metrics(Size size, bool with_ssim) {
-  return metrics_.get({size, with_ssim}, store_->store(), memory_,
-                      [&] { return sr_metrics_graph(task_, size.h, size.w, with_ssim); });
+Program& SrEvaluator::metrics(Size size) {
+  return programs_.get({true, size.h, size.w}, store_->store(), program_budget(),
+                       [&] { return sr_metrics_graph(task_, size.h, size.w, with_ssim_); });
 }
 
 void SrEvaluator::predict(const ImageView& lr, int count, std::vector<Image>& out) {
@@ -175,7 +197,7 @@ void SrEvaluator::predict(const ImageView& lr, int count, std::vector<Image>& ou
 }
 
 Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const ImageView& lr, bool quantized) {
-  prepare(store, 1, quantized);
+  prepare(store, 1, quantized, false);
   store_->take(store, replica, 1);
   std::vector<Image> out;
   predict(lr, 1, out);
@@ -183,8 +205,8 @@ Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const Image
 }
 
 std::vector<SrMetrics> SrEvaluator::evaluate(const ParameterStore& store, bool quantized, bool with_ssim) {
-  const int group = group_size(store.device().kind(), store.replicas());
-  prepare(store, group, quantized);
+  const int group = group_size(store.device().kind(), store.replicas(), quantized);
+  prepare(store, group, quantized, with_ssim);
   std::vector<SrMetrics> sums(static_cast<std::size_t>(store.replicas()));
   std::vector<Image> predictions;
   for (int first = 0; first < store.replicas(); first += group) {
@@ -193,8 +215,8 @@ std::vector<SrMetrics> SrEvaluator::evaluate(const ParameterStore& store, bool q
     store_->take(store, first, count);
     for (const SrPhoto& photo : photos_) {
       predict(photo.lr, count, predictions);
-      measure(metrics({photo.hr.height, photo.hr.width}, with_ssim), store.device(), predictions, photo.hr, with_ssim,
-              sum);
+      Program& program = metrics({photo.hr.height, photo.hr.width});
+      measure(program, store.device(), predictions, photo.hr, with_ssim, sum);
     }
     const std::vector<bool> faults = store_->faults();
     for (int r = 0; r < count; ++r) sum[r].fault = faults[static_cast<std::size_t>(r)];

@@ -6,8 +6,10 @@
 // images; PSNR in dB.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,10 +23,15 @@ struct SrMetrics {
   bool fault = false;  // a NaN or infinity was met
 };
 
-// Programs by what they are for, within a memory budget: making room for one drops all others.
-template <class Key>
+// Programs by purpose and image size, as many as fit a memory budget: making room for one drops all others.
 class ProgramCache {
  public:
+  struct Key {
+    bool measures;  // predictions, else: makes them
+    int h, w;
+    auto operator<=>(const Key&) const = default;
+  };
+
   template <class MakeGraph>
   Program& get(const Key& key, ParameterStore& store, Bytes budget, MakeGraph&& make_graph) {
     const auto found = programs_.find(key);
@@ -58,31 +65,39 @@ class SrEvaluator {
   // The same measurement of bicubic enlargement: the floor.
   SrMetrics bicubic(Device& device) const;
 
-  // What evaluating `replicas` networks takes: a group of them, with its programs for the largest image.
-  Bytes planned_bytes(DeviceKind device, int replicas) const;
+  // The most that evaluating `replicas` networks holds: the weights of a group of them, and the programs that are kept.
+  // Never above the memory given.
+  Bytes planned_bytes(DeviceKind device, int replicas, bool quantized) const;
 
  private:
   struct Size {
     int h, w;
     auto operator<=>(const Size&) const = default;
   };
-  Bytes largest_need(DeviceKind device) const;  // of one network on one image
-  int group_size(DeviceKind device, int replicas) const;
+  // Of one network.
+  struct Need {
+    Bytes weights = 0;
+    Bytes largest = 0;  // the programs of the image that takes most
+    Bytes all = 0;      // the programs of all images
+    Bytes least() const { return weights + largest; }
+  };
+  const Need& need(DeviceKind device, bool quantized) const;
+  int group_size(DeviceKind device, int replicas, bool quantized) const;
   int tile_side(DeviceKind device, const ImageView& lr) const;
-  void prepare(const ParameterStore& store, int group, bool quantized);
+  void prepare(const ParameterStore& store, int group, bool quantized, bool with_ssim);
   Program& inference(Size size);
-  Program& metrics(Size size, bool with_ssim);
+  Program& metrics(Size size);
+  Bytes program_budget() const;
   void predict(const ImageView& lr, int count, std::vector<Image>& out);
 
   SrTask task_;
   const std::vector<SrPhoto>& photos_;
   int tile_;
   Bytes memory_;
-  mutable Bytes largest_need_ = -1;  // once it is known
-  bool quantized_ = false;
-  std::unique_ptr<EvaluationStore> store_;  // before the programs, which are bound to it
-  ProgramCache<Size> inference_;
-  ProgramCache<std::pair<Size, bool>> metrics_;
+  mutable std::array<std::optional<Need>, 2> need_;  // float, quantized; once it is known
+  bool quantized_ = false, with_ssim_ = false;       // what the kept programs compute
+  std::unique_ptr<EvaluationStore> store_;           // before the programs, which are bound to it
+  ProgramCache programs_;
 };
 
 }  // namespace gridstep

@@ -111,8 +111,14 @@ Graph SrRunner::training_graph(const Config& config) {
 
 Bytes SrRunner::evaluation_bytes(const Config& config, int replicas) {
   const Data& d = data(config);
-  return evaluator(config, d.val.photos()).planned_bytes(device().kind(), replicas) +
-         evaluator(config, d.train_sample).planned_bytes(device().kind(), replicas);
+  const bool quantizes = sr_task(config).options.quant.enabled, warms_up = config.get_int("quant.float_epochs") > 0;
+  Bytes total = 0;
+  for (const std::vector<SrPhoto>* photos : {&d.val.photos(), &d.train_sample}) {
+    const SrEvaluator e = evaluator(config, *photos);
+    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, false) : 0;
+    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, quantizes));
+  }
+  return total;
 }
 
 Floor SrRunner::floor(const Config& config) {

@@ -83,8 +83,9 @@ PlannedMemory TaskRunner::planned(std::span<const Cell> cells) {
 
 int TaskRunner::preferred_replicas(const Config& config) {
   const int wanted = device_->kind() == DeviceKind::kCuda ? kCudaReplicas : kCpuReplicasPerThread * device_->threads();
-  const Bytes one = planned(config, 1, kMaxSlots).total(), available = device_->available_bytes() / 2;
-  return static_cast<int>(std::clamp<Bytes>(available / std::max<Bytes>(one, 1), 1, wanted));
+  // Half of the memory: the rest is for evaluations.
+  const Bytes one = plan_training(training_graph(config), device_->kind(), 1, kMaxSlots).total();
+  return static_cast<int>(std::clamp<Bytes>(device_->available_bytes() / 2 / std::max<Bytes>(one, 1), 1, wanted));
 }
 
 std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunOptions& options) {

@@ -199,8 +199,7 @@ std::vector<CellOutcome> Training::run() {
     show_progress(false);
     if (interrupt_requested()) {
       save("last");
-      fail<Interrupted>("stopped at step {} of {}; --resume continues", population_.steps_done(),
-                        population_.total_steps());
+      fail<Interrupted>("stopped at step {} of {}", population_.steps_done(), population_.total_steps());
     }
   }
   show_progress(true);

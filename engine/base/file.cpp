@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -90,19 +89,18 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
   write_file_atomic(path, [&](const Sink& sink) { sink(content.data(), content.size()); });
 }
 
-void remove_leftovers(const fs::path& folder, double min_age_seconds) {
+void remove_leftovers(const fs::path& folder, const fs::path& spared) {
   const std::string own = fmt::format("{}{}", kTemporary, ::getpid());
   std::error_code error;
   std::vector<fs::path> found;
   for (auto it = fs::recursive_directory_iterator(folder, error); !error && it != fs::end(it); it.increment(error)) {
+    if (it->path() == spared) it.disable_recursion_pending();
     const std::string name = it->path().filename().string();
     const auto at = name.rfind(kTemporary);
     const bool named_so = at != std::string::npos && at > 0 && at + kTemporary.size() < name.size() &&
                           name.find_first_not_of("0123456789", at + kTemporary.size()) == std::string::npos;
     std::error_code gone;
-    if (!named_so || name.ends_with(own) || !it->is_regular_file(gone)) continue;
-    const std::chrono::duration<double> age = fs::file_time_type::clock::now() - it->last_write_time(gone);
-    if (!gone && age.count() >= min_age_seconds) found.push_back(it->path());
+    if (named_so && !name.ends_with(own) && it->is_regular_file(gone)) found.push_back(it->path());
   }
   for (const fs::path& path : found) fs::remove(path, error);
 }

@@ -21,8 +21,8 @@ void write_file_atomic(const fs::path& path, const std::function<void(const Sink
 void write_file_atomic(const fs::path& path, std::string_view content);
 
 // Removes the temporary files that killed writers left in the folder and below it. Only for a folder that no other
-// process writes to; `min_age_seconds` spares younger ones where one might.
-void remove_leftovers(const fs::path& folder, double min_age_seconds = 0.0);
+// process writes to; `spared` is a folder below it where one might.
+void remove_leftovers(const fs::path& folder, const fs::path& spared = {});
 
 // Appends one line and flushes it to the system.
 void append_line(const fs::path& path, std::string_view line);

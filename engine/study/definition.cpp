@@ -1,6 +1,7 @@
 #include "engine/study/definition.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -31,23 +32,44 @@ std::string tuning_toml(const Tuning& tune) {
   return out;
 }
 
+// The variants; of a study without any, nullptr alone: the base.
+std::vector<const Variant*> rows_of(const Study& study) {
+  std::vector<const Variant*> rows;
+  for (const auto& variant : study.variants) rows.push_back(&variant);
+  if (rows.empty()) rows.push_back(nullptr);
+  return rows;
+}
+
+// Optimizers of cells whose rate is theirs in [rates], not one of an axis, a variant or the base.
+std::set<std::string> optimizers_with_own_rate(const Study& study) {
+  std::set<std::string> names;
+  if (study.find_axis("optim.lr") != nullptr) return names;
+  const Axis* axis = study.find_axis("optim.name");
+  for (const auto* variant : rows_of(study)) {
+    if (std::get<double>(value_under(study, variant, "optim.lr")) != 0) continue;
+    const std::vector<Value> own{value_under(study, variant, "optim.name")};
+    for (const auto& value : axis != nullptr ? axis->values : own) names.insert(std::get<std::string>(value));
+  }
+  return names;
+}
+
 }  // namespace
 
+const Value& value_under(const Study& study, const Variant* variant, std::string_view key) {
+  const Value* own = variant != nullptr ? variant->find(key) : nullptr;
+  return own != nullptr ? *own : study.base.value(key);
+}
+
 std::vector<std::string> optimizers_in_use(const Study& study) {
-  std::vector<Value> values;
-  if (const Axis* axis = study.find_axis("optim.name")) {
-    values = axis->values;
-  } else {
-    for (const auto& variant : study.variants) {
-      if (const Value* value = variant.find("optim.name")) values.push_back(*value);
-    }
-    if (study.variants.empty() || values.size() < study.variants.size())
-      values.push_back(study.base.value("optim.name"));
-  }
   std::vector<std::string> names;
-  for (const auto& value : values) {
+  const auto add = [&](const Value& value) {
     const auto& name = std::get<std::string>(value);
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  if (const Axis* axis = study.find_axis("optim.name")) {
+    for (const auto& value : axis->values) add(value);
+  } else {
+    for (const auto* variant : rows_of(study)) add(value_under(study, variant, "optim.name"));
   }
   return names;
 }
@@ -171,10 +193,7 @@ std::map<std::string, std::string> study_identity(const Study& study) {
       identity[fmt::format("variant.{}.{}", variant.name, key)] = value_text(value);
     }
   }
-  // Rates in use by some cell: unless the rate is an axis, or given, for all variants alike.
-  const bool rates_used = study.find_axis("optim.lr") == nullptr && study.base.get_float("optim.lr") == 0;
-  if (!rates_used) return identity;
-  for (const auto& optimizer : optimizers_in_use(study)) {
+  for (const auto& optimizer : optimizers_with_own_rate(study)) {
     const auto rate = study.rates.find(optimizer);
     if (rate != study.rates.end()) identity["rates." + optimizer] = value_text(rate->second);
   }

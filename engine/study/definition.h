@@ -82,6 +82,9 @@ void apply_set(Study& study, std::string_view assignment);
 // The resolved study.toml: parse_study(to_toml(s), "") == s.
 std::string to_toml(const Study& study);
 
+// The value of a key that is no axis, under a variant, or, of nullptr, in the base.
+const Value& value_under(const Study& study, const Variant* variant, std::string_view key);
+
 // Every optimizer that some cell has, in the order of the study.
 std::vector<std::string> optimizers_in_use(const Study& study);
 

@@ -128,7 +128,7 @@ void choose_variants(const Study& study, std::vector<Cell>& cells) {
       fail<ConfigError>("{}: variant '{}' starts from '{}': run.variants must name both", origin, name, variant->start);
     }
   }
-  std::erase_if(cells, [&](const Cell& cell) { return !is_wanted(cell.variant); });
+  for (Cell& cell : cells) cell.left_out = !is_wanted(cell.variant);
 }
 
 }  // namespace

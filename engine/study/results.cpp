@@ -152,12 +152,14 @@ SampleSummary drop_of(const Study& study, const std::vector<const CellResult*>& 
 
 bool higher_is_better(std::string_view metric) { return metric != "loss"; }
 
+bool moves_floor(std::string_view key) { return key.starts_with("data.") || key == "model.scale"; }
+
 std::string floor_key(const Study& study, const Config& config) {
   std::string key;
   for (const auto& info : schema()) {
-    const bool counts = info.name.starts_with("data.") || info.name == "model.scale";
     const bool varies = study.find_axis(info.name) != nullptr || study.varies(info.name);
-    if (counts && varies) key += fmt::format("{}{}={}", key.empty() ? "" : ", ", info.name, config.text(info.name));
+    if (moves_floor(info.name) && varies)
+      key += fmt::format("{}{}={}", key.empty() ? "" : ", ", info.name, config.text(info.name));
   }
   return key;
 }

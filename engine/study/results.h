@@ -47,7 +47,9 @@ struct SummaryRow {
 };
 
 bool higher_is_better(std::string_view metric);
-// Cells of equal floor_key share their floor: it depends on the grid axes of model.* and data.* only.
+// Whether the floor depends on the key: the data and the scale.
+bool moves_floor(std::string_view key);
+// Cells of equal floor_key share their floor: what axes and variants say of the keys that move it.
 std::string floor_key(const Study& study, const Config& config);
 
 // In the order of the cells. Cells without an outcome count nowhere.

@@ -64,7 +64,7 @@ void refuse_foreign_folder(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    const bool ours = name == kLockFile || name == "tune" || name.find(".tmp") != std::string::npos;
+    const bool ours = name == kLockFile || name == kTuneFolder || name.find(".tmp") != std::string::npos;
     if (!ours) {
       fail<ConfigError>("{} is not a run folder: it holds '{}' but no {}. Choose another folder with --out",
                         folder.string(), name, kStudyFile);
@@ -226,7 +226,7 @@ void RunFolder::write_environment(StudyFacts& facts, CellRunner& runner) const {
 void RunFolder::open(const Study& study, StudyFacts& facts, CellRunner& runner) {
   create_folder(path_);
   lock_.emplace(path_);
-  remove_leftovers(path_);  // ours by the lock
+  if (lock_->held()) remove_leftovers(path_, path_ / kTuneFolder);  // a tuning has a lock of its own
   const bool was_fresh = fresh_;
   Study again = study;
   look(again);

@@ -24,10 +24,14 @@ class FolderLock {
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
+  bool held() const { return fd_ >= 0; }  // false on file systems without locks, of which a warning tells
 
  private:
   int fd_ = -1;
 };
+
+// The run folder of a study's tuning lies in the study's own, and has its own lock.
+inline constexpr const char* kTuneFolder = "tune";
 
 class RunFolder {
  public:

@@ -145,7 +145,8 @@ Rows train_rows() {
       text("run.device", "auto", {"auto", "cpu", "cuda"}, {kRun, ""}, "where to compute"),
       whole("run.threads", 0, {0, 4096}, {kRun, ""}, "CPU threads; 0: all. Never changes a result"),
       text("run.fuse", "all", {"all", "none"}, {kRun, ""}, "graph fusion"),
-      text("run.variants", "", {}, {kRun, ""}, "train these variants only, comma separated; empty: all"),
+      text("run.variants", "", {}, {kRun, ""},
+           "train these variants only, comma separated; empty: all. The table shows every one trained so far"),
       text("run.capture", "auto", {"auto", "off"}, {kRun, ""},
            "auto: on CUDA, the training step is captured as one CUDA graph; off: launch by launch. Never changes a "
            "result"),

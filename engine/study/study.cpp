@@ -18,6 +18,8 @@ std::string counted(std::size_t count, std::string_view noun) {
 
 bool has_ended(const CellResult& result) { return result.outcome && result.outcome->status != "failed"; }
 
+bool is_chosen(const CellResult& result) { return !result.cell.left_out; }
+
 int replica_limit(const Config& config, CellRunner& runner) {
   const auto chosen = static_cast<int>(config.get_int("train.replicas"));
   return chosen > 0 ? chosen : std::max(1, runner.preferred_replicas(config));
@@ -26,7 +28,8 @@ int replica_limit(const Config& config, CellRunner& runner) {
 using Populations = std::vector<std::vector<Cell>>;
 
 // Cut from all cells before the finished ones are taken out: a resumed study meets the populations it left.
-Populations all_populations(const std::vector<Cell>& cells, CellRunner& runner) {
+Populations all_populations(std::vector<Cell> cells, CellRunner& runner) {
+  std::erase_if(cells, [](const Cell& cell) { return cell.left_out; });
   Populations populations;
   for (auto& group : architecture_groups(cells)) {
     const int limit = replica_limit(group.front().config, runner);
@@ -45,12 +48,22 @@ CellResult& result_of(std::vector<CellResult>& results, const std::string& name)
 Populations missing_populations(std::vector<CellResult>& results, CellRunner& runner) {
   std::vector<Cell> cells;
   for (const auto& result : results) cells.push_back(result.cell);
-  Populations populations = all_populations(cells, runner);
+  Populations populations = all_populations(std::move(cells), runner);
   for (auto& population : populations) {
     std::erase_if(population, [&](const Cell& cell) { return has_ended(result_of(results, cell.name)); });
   }
   std::erase_if(populations, [](const auto& population) { return population.empty(); });
   return populations;
+}
+
+// One, unless cells are measured in different ways: on images of another scale, say.
+std::string protocols_of(const std::vector<Cell>& cells, CellRunner& runner) {
+  std::vector<std::string> protocols;
+  for (const auto& cell : cells) {
+    const std::string protocol = runner.protocol(cell.config);
+    if (std::find(protocols.begin(), protocols.end(), protocol) == protocols.end()) protocols.push_back(protocol);
+  }
+  return join(protocols, "; ");
 }
 
 void refresh_report(StudyReport& report, const RunFolder& folder) {
@@ -113,7 +126,9 @@ std::vector<CellOutcome> outcomes_of(const std::vector<Cell>& population, std::v
 
 }  // namespace
 
-bool all_ended(const std::vector<CellResult>& cells) { return std::all_of(cells.begin(), cells.end(), has_ended); }
+bool all_ended(const std::vector<CellResult>& cells) {
+  return std::none_of(cells.begin(), cells.end(), [](const CellResult& r) { return is_chosen(r) && !has_ended(r); });
+}
 
 void require_resume(const RunFolder& folder, const std::vector<CellResult>& cells, const RunOptions& options) {
   if (options.resume || folder.fresh() || folder.is_open() || all_ended(cells)) return;
@@ -131,11 +146,11 @@ StudyFacts gather_facts(const Study& study, const std::vector<Cell>& cells, cons
     facts = std::move(*stored);
   } else {
     facts.device = runner.device_name();
-    facts.protocol = runner.protocol(cells.front().config);
+    facts.protocol = protocols_of(cells, runner);
   }
   for (const auto& cell : cells) {
     const std::string key = floor_key(study, cell.config);
-    if (facts.floors.contains(key)) continue;
+    if (cell.left_out || facts.floors.contains(key)) continue;
     facts.floors[key] = runner.floor(cell.config);
     facts.references[key] = runner.references(cell.config);
   }
@@ -193,7 +208,8 @@ void check_report(const StudyReport& report, bool strict) {
   const auto is = [](const char* status) {
     return [status](const CellResult& r) { return r.outcome && r.outcome->status == status; };
   };
-  const auto& cells = report.cells;
+  std::vector<CellResult> cells = report.cells;
+  std::erase_if(cells, std::not_fn(is_chosen));
   if (std::all_of(cells.begin(), cells.end(), is("diverged"))) {
     fail<DivergedError>("every one of the {} cells diverged: lower the learning rates (--tune finds them)",
                         cells.size());
@@ -216,11 +232,13 @@ std::string plan_text(const Study& study, CellRunner& runner) {
   const auto cells = expand_cells(study);
   StudyFacts facts;
   facts.device = runner.device_name();
-  facts.protocol = runner.protocol(cells.front().config);
+  facts.protocol = protocols_of(cells, runner);
   std::string out = study.base.get_string("study.name") + "\n";
   for (const auto& fact : study_heading(study, facts)) out += "  " + fact + "\n";
   const Populations populations = all_populations(cells, runner);
-  out += fmt::format("\n{} in {}\n", counted(cells.size(), "cell"), counted(populations.size(), "population"));
+  const auto chosen = std::count_if(cells.begin(), cells.end(), [](const Cell& cell) { return !cell.left_out; });
+  out += fmt::format("\n{} in {}\n", counted(static_cast<std::size_t>(chosen), "cell"),
+                     counted(populations.size(), "population"));
   for (const auto& population : populations) {
     std::vector<std::string> names;
     for (const auto& cell : population) names.push_back(cell.name);

@@ -38,7 +38,8 @@ std::string plan_text(const Study& study, CellRunner& runner);
 
 // --- what run_study and tune_rates share ---
 
-bool all_ended(const std::vector<CellResult>& cells);  // "ok" or "diverged"; a failed cell is tried again
+// "ok" or "diverged", of those not left out; a failed cell is tried again.
+bool all_ended(const std::vector<CellResult>& cells);
 
 // Throws ConfigError naming --resume when someone else's or an earlier call's work lies in the folder unfinished.
 void require_resume(const RunFolder& folder, const std::vector<CellResult>& cells, const RunOptions& options);

@@ -24,7 +24,9 @@ std::string shown(const Study& study, std::string_view key) {
 }
 
 std::string bits_shown(const Study& study) {
-  if (study.varies("quant.quantizer") || study.varies("quant.weight_bits")) return "quantized as each variant says";
+  for (const char* key : {"quant.quantizer", "quant.weight_bits", "quant.activation_bits"}) {
+    if (study.varies(key)) return "quantized as each variant says";
+  }
   const std::string quantizer = shown(study, "quant.quantizer");
   if (quantizer == "none") return "float";
   std::string text =
@@ -114,14 +116,19 @@ std::vector<std::string> row_cells(const SummaryRow& row, const std::string& met
   return cells;
 }
 
-// The floor's line (or another reference's): its name, the axes it depends on, its value.
-std::vector<std::string> floor_cells(const SummaryRow& row, const Floor& floor, const std::string& metric,
-                                     const Shape& shape) {
+// The floor's line (or another reference's): its name, what it depends on that variants set, the axes it depends on,
+// its value.
+std::vector<std::string> floor_cells(const Study& study, const SummaryRow& row, const Floor& floor,
+                                     const std::string& metric, const Shape& shape) {
   std::vector<std::string> cells = {floor.name};
+  for (const auto& key : schema()) {
+    if (moves_floor(key.name) && study.varies(key.name))
+      cells.front() += fmt::format(", {} {}", key.leaf(), row.config.text(key.name));
+  }
   if (shape.variants && shape.optimizer) cells.emplace_back();
   for (const auto& [key, value] : row.axes) {
     if (key == "optim.lr") continue;
-    cells.push_back(key.starts_with("data.") || key == "model.scale" ? value_text(value) : "");
+    cells.push_back(moves_floor(key) ? value_text(value) : "");
   }
   cells.insert(cells.end(), {"", metric_text(metric, floor.value) + shape.mark, "", "", "", "", "", ""});
   if (shape.drop) cells.emplace_back();
@@ -313,12 +320,12 @@ std::string study_table(const Study& study, std::span<const CellResult> cells, s
     const std::string key = floor_key(study, row.config);
     if (row.floor.name.empty() || std::find(floors_done.begin(), floors_done.end(), key) != floors_done.end()) continue;
     floors_done.push_back(key);
-    table.rows.push_back(floor_cells(row, row.floor, metric, shape));
+    table.rows.push_back(floor_cells(study, row, row.floor, metric, shape));
     ++table.footer_rows;
     const auto more = facts.references.find(key);
     if (more == facts.references.end()) continue;
     for (const Floor& reference : more->second) {
-      table.rows.push_back(floor_cells(row, reference, metric, shape));
+      table.rows.push_back(floor_cells(study, row, reference, metric, shape));
       ++table.footer_rows;
     }
   }
@@ -327,8 +334,8 @@ std::string study_table(const Study& study, std::span<const CellResult> cells, s
     remarks.insert(remarks.end(), more.begin(), more.end());
   if (shape.drop) {
     remarks.push_back(fmt::format(
-        "drop: {} of {} minus that of the row, run by run with equal seeds; mean, and half its 95 % interval.",
-        metric_title(metric), study.base.get_string("study.reference")));
+        "drop: how much worse than {} in {}, run by run with equal seeds; mean, and half its 95 % interval.",
+        study.base.get_string("study.reference"), metric_title(metric)));
   }
   remarks.emplace_back(
       "interval: Student-t, 95 %, of the mean over the runs that did not diverge; *: mean of each run's best epoch, "

@@ -263,7 +263,7 @@ Rates first_rates(const Study& study) {
 
 TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options) {
   RunOptions inner = options;
-  inner.folder = options.folder / "tune";
+  inner.folder = options.folder / kTuneFolder;
   Sweep sweep;
   sweep.plan = tuning_base(std::move(study));
   RunFolder folder(inner.folder, sweep.plan);
@@ -280,15 +280,21 @@ TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options
     const auto refresh = [&] { refresh_sweep(sweep, folder); };
     try {
       report.trained += train_missing(sweep.columns, folder, sweep.cells, runner, inner, refresh);
-    } catch (const Interrupted&) {
+    } catch (const Interrupted& e) {
       refresh();
-      throw;
+      fail<Interrupted>("{}; --resume continues", e.what());
     }
     refresh();
   } while (extend(sweep));
   report.rates = best_rates(sweep);
   report.table = sweep_page(sweep, TableStyle::kTerminal);
-  if (report.rates.empty()) fail<DivergedError>("every rate of every optimizer diverged: move [tune.rates] down");
+  const auto failed = std::find_if(sweep.cells.begin(), sweep.cells.end(),
+                                   [](const CellResult& r) { return r.outcome && r.outcome->status == "failed"; });
+  if (failed != sweep.cells.end()) {
+    report.failure = fmt::format("{} ({})", failed->cell.name, failed->outcome->note);
+  } else if (report.rates.empty()) {
+    fail<DivergedError>("every rate of every optimizer diverged: move [tune.rates] down");
+  }
   return report;
 }
 

@@ -15,6 +15,7 @@ struct TuneReport {
   std::string table;                    // for a terminal
   fs::path folder;
   int trained = 0;
+  std::string failure;  // of the first cell that ended with an error; empty: none did
 };
 
 // The first rates to try: those of [tune.rates], or tune.points rates on the lattice 10^(k / points_per_decade) around

@@ -171,9 +171,34 @@ void check_start(const Study& study, const Variant& variant) {
                       variant.name, variant.start, earlier.empty() ? "" : "; there are: " + join(earlier),
                       did_you_mean(variant.start, earlier));
   }
+  const Variant* start = study.find_variant(variant.start);
+  for (const char* key : {"model.name", "model.scale"}) {
+    const Value &here = value_under(study, &variant, key), &there = value_under(study, start, key);
+    if (here == there) continue;
+    fail<ConfigError>("{}: variant '{}' has {} = {} and starts from '{}', which has {}: its weights do not fit",
+                      variant.origin, variant.name, key, value_text(here), variant.start, value_text(there));
+  }
   if (!study.base.get_string("train.init").empty() || study.find_axis("train.init") != nullptr) {
     fail<ConfigError>("{}: variant.{} starts from '{}' and train.init names a checkpoint: keep one of them",
                       variant.origin, variant.name, variant.start);
+  }
+}
+
+bool trains_alike(const Study& study, const Variant& a, const Variant& b) {
+  if (a.start != b.start) return false;
+  const auto is_same = [&](const auto& entry) {
+    return value_under(study, &a, entry.first) == value_under(study, &b, entry.first);
+  };
+  return std::all_of(a.settings.begin(), a.settings.end(), is_same) &&
+         std::all_of(b.settings.begin(), b.settings.end(), is_same);
+}
+
+void check_duplicate(const Study& study, const Variant& variant) {
+  for (const auto& other : study.variants) {
+    if (&other == &variant) return;
+    if (!trains_alike(study, other, variant)) continue;
+    fail<ConfigError>("{}: variants '{}' and '{}' would train the same networks: let them differ, or leave one out",
+                      variant.origin, other.name, variant.name);
   }
 }
 
@@ -182,6 +207,7 @@ void check_start(const Study& study, const Variant& variant) {
 void check_variants(const Study& study) {
   for (const auto& variant : study.variants) {
     check_start(study, variant);
+    check_duplicate(study, variant);
     for (const auto& [key, value] : variant.settings) {
       if (const Axis* axis = study.find_axis(key)) {
         fail<ConfigError>("{}: variant '{}' sets '{}', which is a grid axis too ({}): keep one of them", variant.origin,
@@ -215,12 +241,14 @@ namespace {
 // What a variant sets must act in it.
 void check_variant_effects(const Study& study, std::span<const Cell> cells) {
   for (const auto& variant : study.variants) {
-    const auto of_variant = [&](const Cell& cell) { return cell.variant == variant.name; };
-    const Cell& cell = *std::find_if(cells.begin(), cells.end(), of_variant);
+    std::vector<const Config*> configs;
+    for (const Cell& cell : cells) {
+      if (cell.variant == variant.name) configs.push_back(&cell.config);
+    }
     for (const auto& [key, value] : variant.settings) {
       if (study.base.value(key) == value) continue;
       const Use use = use_of(*find_key(key));
-      if (!use.used(cell.config)) {
+      if (std::none_of(configs.begin(), configs.end(), [&](const Config* c) { return use.used(*c); })) {
         fail<ConfigError>("{}: variant '{}': {} = {} has no effect: {}", variant.origin, variant.name, key,
                           value_text(value), use.why);
       }

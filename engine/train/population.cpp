@@ -123,7 +123,10 @@ void Population::record_update(Recorder& recorder, std::span<const BoundNode> at
   arena.stride = store_->stride();
   arena.size = store_->trained();
   for (std::size_t p = 0; p < store_->table().size(); ++p) {
-    if (store_->table()[p].role != Role::kState) arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
+    const Role role = store_->table()[p].role;
+    // Before calibration there are no steps: neither weight decay nor a moment may touch them.
+    if (role == Role::kState || (role == Role::kStep && !quantized_)) continue;
+    arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
   }
   for (const BoundNode& node : at_start) arena.code_outputs.push_back(code_output_of(arena, node));
   std::set<int> rules;

@@ -68,68 +68,40 @@ struct Descriptors {
   }
 };
 
-// What differs between the passes. Algorithms beside those of `usable` transform their operands or add in no fixed
-// order.
+// What differs between the passes: the operands' descriptors in the order that all functions of a pass share (the
+// first, the second, the result), these functions, and which algorithms may run. Others transform their operands or add
+// in no fixed order.
 struct Forward {
   using Perf = cudnnConvolutionFwdAlgoPerf_t;
   static constexpr int kCount = CUDNN_CONVOLUTION_FWD_ALGO_COUNT;
+  static constexpr auto find = cudnnGetConvolutionForwardAlgorithm_v7;
+  static constexpr auto workspace = cudnnGetConvolutionForwardWorkspaceSize;
+  static constexpr auto run = cudnnConvolutionForward;
+  static auto operands(const Descriptors& d) { return std::tuple(d.x.get(), d.w.get(), d.y.get()); }
   static bool usable(cudnnConvolutionFwdAlgo_t algo) {
     return algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM ||
            algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM || algo == CUDNN_CONVOLUTION_FWD_ALGO_GEMM;
-  }
-  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
-    return cudnnGetConvolutionForwardAlgorithm_v7(h, d.x.get(), d.w.get(), d.conv.get(), d.y.get(), *count, count,
-                                                  found);
-  }
-  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionFwdAlgo_t algo,
-                                 std::size_t* size) {
-    return cudnnGetConvolutionForwardWorkspaceSize(h, d.x.get(), d.w.get(), d.conv.get(), d.y.get(), algo, size);
-  }
-  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionFwdAlgo_t algo, const float* alpha,
-                           const float* beta, const float* x, const float* w, float* y, void* space, std::size_t size) {
-    return cudnnConvolutionForward(h, alpha, d.x.get(), x, d.w.get(), w, d.conv.get(), algo, space, size, beta,
-                                   d.y.get(), y);
   }
 };
 
 struct BackwardData {
   using Perf = cudnnConvolutionBwdDataAlgoPerf_t;
   static constexpr int kCount = CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT;
+  static constexpr auto find = cudnnGetConvolutionBackwardDataAlgorithm_v7;
+  static constexpr auto workspace = cudnnGetConvolutionBackwardDataWorkspaceSize;
+  static constexpr auto run = cudnnConvolutionBackwardData;
+  static auto operands(const Descriptors& d) { return std::tuple(d.w.get(), d.y.get(), d.x.get()); }
   static bool usable(cudnnConvolutionBwdDataAlgo_t algo) { return algo == CUDNN_CONVOLUTION_BWD_DATA_ALGO_1; }
-  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
-    return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, d.w.get(), d.y.get(), d.conv.get(), d.x.get(), *count, count,
-                                                       found);
-  }
-  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdDataAlgo_t algo,
-                                 std::size_t* size) {
-    return cudnnGetConvolutionBackwardDataWorkspaceSize(h, d.w.get(), d.y.get(), d.conv.get(), d.x.get(), algo, size);
-  }
-  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdDataAlgo_t algo,
-                           const float* alpha, const float* beta, const float* w, const float* dy, float* dx,
-                           void* space, std::size_t size) {
-    return cudnnConvolutionBackwardData(h, alpha, d.w.get(), w, d.y.get(), dy, d.conv.get(), algo, space, size, beta,
-                                        d.x.get(), dx);
-  }
 };
 
 struct BackwardWeight {
   using Perf = cudnnConvolutionBwdFilterAlgoPerf_t;
   static constexpr int kCount = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT;
+  static constexpr auto find = cudnnGetConvolutionBackwardFilterAlgorithm_v7;
+  static constexpr auto workspace = cudnnGetConvolutionBackwardFilterWorkspaceSize;
+  static constexpr auto run = cudnnConvolutionBackwardFilter;
+  static auto operands(const Descriptors& d) { return std::tuple(d.x.get(), d.y.get(), d.w.get()); }
   static bool usable(cudnnConvolutionBwdFilterAlgo_t algo) { return algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1; }
-  static cudnnStatus_t find(cudnnHandle_t h, const Descriptors& d, int* count, Perf* found) {
-    return cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, d.x.get(), d.y.get(), d.conv.get(), d.w.get(), *count,
-                                                         count, found);
-  }
-  static cudnnStatus_t workspace(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdFilterAlgo_t algo,
-                                 std::size_t* size) {
-    return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, d.x.get(), d.y.get(), d.conv.get(), d.w.get(), algo, size);
-  }
-  static cudnnStatus_t run(cudnnHandle_t h, const Descriptors& d, cudnnConvolutionBwdFilterAlgo_t algo,
-                           const float* alpha, const float* beta, const float* x, const float* dy, float* dw,
-                           void* space, std::size_t size) {
-    return cudnnConvolutionBackwardFilter(h, alpha, d.x.get(), x, d.y.get(), dy, d.conv.get(), algo, space, size, beta,
-                                          d.w.get(), dw);
-  }
 };
 
 // Whether a proposal's arithmetic keeps the precision asked for: never float16, and no tensor cores for true float32.
@@ -143,15 +115,17 @@ class Plan final : public CudnnPlan {
  public:
   Plan(cudnnHandle_t handle, const ConvGeometry& g, CudnnPrecision precision) : descriptors_(g, precision) {
     std::array<typename Pass::Perf, static_cast<std::size_t>(2 * Pass::kCount)> found{};
-    int count = static_cast<int>(found.size());
-    GS_CUDNN(Pass::find(handle, descriptors_, &count, found.data()));
+    const auto [a, b, out] = Pass::operands(descriptors_);
+    const auto conv = descriptors_.conv.get();
+    int count = 0;
+    GS_CUDNN(Pass::find(handle, a, b, conv, out, static_cast<int>(found.size()), &count, found.data()));
     for (int i = 0; i < count; ++i) {
       const auto& p = found[static_cast<std::size_t>(i)];
       if (p.status != CUDNN_STATUS_SUCCESS || p.determinism != CUDNN_DETERMINISTIC || !Pass::usable(p.algo)) continue;
       if (!precise(p.mathType, precision)) continue;
       if (precision == CudnnPrecision::kCodes) descriptors_.set_math(p.mathType);
       // The proposal's own figure need not hold for the descriptor as it is now.
-      if (Pass::workspace(handle, descriptors_, p.algo, &workspace_) != CUDNN_STATUS_SUCCESS) continue;
+      if (Pass::workspace(handle, a, b, conv, out, p.algo, &workspace_) != CUDNN_STATUS_SUCCESS) continue;
       algo_ = p.algo;
       return;
     }
@@ -162,7 +136,9 @@ class Plan final : public CudnnPlan {
   Bytes workspace_bytes() const override { return static_cast<Bytes>(workspace_); }
   void run(cudnnHandle_t handle, const float* a, const float* b, float* out, std::byte* workspace) const override {
     constexpr float kOne = 1.0f, kZero = 0.0f;
-    GS_CUDNN(Pass::run(handle, descriptors_, algo_, &kOne, &kZero, a, b, out, workspace, workspace_));
+    const auto [a_shape, b_shape, out_shape] = Pass::operands(descriptors_);
+    GS_CUDNN(Pass::run(handle, &kOne, a_shape, a, b_shape, b, descriptors_.conv.get(), algo_, workspace, workspace_,
+                       &kZero, out_shape, out));
   }
 
  private:

@@ -5,7 +5,7 @@
 
 #include "engine/device/cuda/vector.cuh"
 #include "kernels/common/status.h"
-#include "kernels/quantize/quantize.h"
+#include "kernels/quantize/quantize_launch.h"
 #include "kernels/quantize/quantizers/lsq.h"
 
 namespace gridstep {
@@ -48,19 +48,11 @@ __device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index
 // Calls f with the activation and the output's type as template arguments.
 template <class F>
 void visit_encoding(const QuantizeAttrs& attrs, F&& f) {
-  const auto with_type = [&]<FusedActivation A>() {
+  visit_activation(attrs.activation, [&]<FusedActivation A>() {
     if (attrs.fake) return f.template operator()<A, float>();
     if (attrs.code_type() == DType::kU8) return f.template operator()<A, std::uint8_t>();
     return f.template operator()<A, std::int8_t>();
-  };
-  switch (attrs.activation) {
-    case FusedActivation::kNone:
-      return with_type.template operator()<FusedActivation::kNone>();
-    case FusedActivation::kRelu:
-      return with_type.template operator()<FusedActivation::kRelu>();
-    case FusedActivation::kTanh:
-      return with_type.template operator()<FusedActivation::kTanh>();
-  }
+  });
 }
 
 }  // namespace gridstep

@@ -71,15 +71,8 @@ double parameter_gradient(const QuantizeAttrs& attrs, double sum, float s, float
 }  // namespace
 
 bool quantize_span(const QuantizeAttrs& attrs, const float* x, Index n, float step, void* out) {
-  switch (attrs.activation) {
-    case FusedActivation::kRelu:
-      return forward_span<FusedActivation::kRelu>(attrs, x, n, step, out);
-    case FusedActivation::kTanh:
-      return forward_span<FusedActivation::kTanh>(attrs, x, n, step, out);
-    case FusedActivation::kNone:
-      break;
-  }
-  return forward_span<FusedActivation::kNone>(attrs, x, n, step, out);
+  return visit_activation(attrs.activation,
+                          [&]<FusedActivation A>() { return forward_span<A>(attrs, x, n, step, out); });
 }
 
 Index quantize_partial_count(const QuantizeAttrs& attrs, const Shape& x, DeviceKind device) {

@@ -17,10 +17,24 @@ void record_quantize_backward_cuda(Recorder& recorder, const BoundNode& node);
 constexpr Index kQuantizeCudaBlock = 4096;
 Index quantize_partial_count(const QuantizeAttrs& attrs, const Shape& x, DeviceKind device);
 
-// Calls f with the mask and activation as template arguments.
+// Calls f with the activation as template argument.
+template <class F>
+decltype(auto) visit_activation(FusedActivation activation, F&& f) {
+  switch (activation) {
+    case FusedActivation::kRelu:
+      return f.template operator()<FusedActivation::kRelu>();
+    case FusedActivation::kTanh:
+      return f.template operator()<FusedActivation::kTanh>();
+    case FusedActivation::kNone:
+      break;
+  }
+  return f.template operator()<FusedActivation::kNone>();
+}
+
+// Calls f with the activation and the mask as template arguments.
 template <class F>
 void visit_quantize(const QuantizeAttrs& attrs, F&& f) {
-  const auto with_mask = [&]<FusedActivation A>() {
+  visit_activation(attrs.activation, [&]<FusedActivation A>() {
     switch (attrs.mask) {
       case GradientMask::kStrict:
         return f.template operator()<A, GradientMask::kStrict>();
@@ -29,15 +43,7 @@ void visit_quantize(const QuantizeAttrs& attrs, F&& f) {
       case GradientMask::kRounded:
         return f.template operator()<A, GradientMask::kRounded>();
     }
-  };
-  switch (attrs.activation) {
-    case FusedActivation::kNone:
-      return with_mask.template operator()<FusedActivation::kNone>();
-    case FusedActivation::kRelu:
-      return with_mask.template operator()<FusedActivation::kRelu>();
-    case FusedActivation::kTanh:
-      return with_mask.template operator()<FusedActivation::kTanh>();
-  }
+  });
 }
 
 }  // namespace gridstep

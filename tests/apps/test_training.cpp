@@ -77,6 +77,12 @@ std::vector<std::string> checkpoints(const Options& o, std::size_t only = SIZE_M
   return files;
 }
 
+Image pattern(int height, int width) {
+  Image image(height, width, 3);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * i % 251);
+  return image;
+}
+
 const std::vector<std::string>& reference() {
   static const std::vector<std::string> files = checkpoints({});
   return files;
@@ -167,6 +173,40 @@ TEST_CASE("tiled evaluation equals whole evaluation bit for bit") {
     CAPTURE(tile);
     CHECK(SrEvaluator(task, none, tile, Bytes{1} << 30).enlarge(store, 0, lr, true) == whole);
   }
+}
+
+TEST_CASE("networks evaluated in groups, with programs dropped in between, measure as all at once") {
+  const TemporaryFolder folder;
+  const auto cells = cells_of({.set = {"train.epochs=1"}}, folder.path());
+  train(folder.path(), std::span(cells).first(3), {});
+  const SrTask task = sr_task(cells[0].config);
+  const auto device = make_cpu_device(2);
+  ParameterStore store(*device, sr_inference_graph(task, 8, 8, true).parameters(), 3, 0, false);
+  for (int r = 0; r < 3; ++r) {
+    const auto name = cells[static_cast<std::size_t>(r)].name;
+    load_checkpoint(SafetensorsFile(folder.path() / "cells" / name / "checkpoints" / "last.safetensors"), store, r, 0);
+  }
+  // Three sizes, so that the programs of all images take more than those of one.
+  std::vector<Image> images;
+  for (const int side : {24, 16, 20}) {
+    for (const int scale : {1, task.scale()}) images.push_back(pattern(side * scale, (side + 3) * scale));
+  }
+  std::vector<SrPhoto> photos;
+  for (std::size_t i = 0; i < images.size(); i += 2) photos.push_back({"", images[i].view(), images[i + 1].view()});
+  SrEvaluator ample(task, photos, 0, Bytes{1} << 30);
+  const Bytes all = ample.planned_bytes(DeviceKind::kCpu, 3, true),
+              one = ample.planned_bytes(DeviceKind::kCpu, 1, true);
+  CHECK(all == 3 * one);
+  const auto wanted = ample.evaluate(store, true, true);
+  SrEvaluator tight(task, photos, 0, one);
+  CHECK(tight.planned_bytes(DeviceKind::kCpu, 3, true) <= one);
+  const auto measured = tight.evaluate(store, true, true);
+  for (std::size_t r = 0; r < 3; ++r) {
+    CHECK(measured[r].psnr_y == wanted[r].psnr_y);
+    CHECK(measured[r].ssim_y == wanted[r].ssim_y);
+    CHECK(measured[r].loss == wanted[r].loss);
+  }
+  CHECK_THROWS_AS(SrEvaluator(task, photos, 0, one / 8).evaluate(store, true, true), DeviceError);
 }
 
 TEST_CASE("codes and float arithmetic train to nearly the same loss") {

@@ -105,9 +105,10 @@ TEST_CASE("what killed writers left is removed, and nothing else", "[file]") {
     write_file_atomic(folder / name, "x");
   }
   append_line(folder / own.c_str(), "x");
-  remove_leftovers(folder.path(), 3600.0);
-  CHECK(fs::exists(folder / "a.json.tmp12"));  // too young to be nobody's
-  remove_leftovers(folder.path());
+  fs::create_directories(folder / "tune/cells");
+  write_file_atomic(folder / "tune/cells/f.json.tmp77", "x");
+  remove_leftovers(folder.path(), folder / "tune");
+  CHECK(fs::exists(folder / "tune/cells/f.json.tmp77"));
   CHECK_FALSE(fs::exists(folder / "a.json.tmp12"));
   CHECK_FALSE(fs::exists(folder / "cells/b.safetensors.tmp345"));
   for (const char* name : {"c.tmp", "d.tmp12x", ".tmp9", "e.json", own.c_str()}) CHECK(fs::exists(folder / name));

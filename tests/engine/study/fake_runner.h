@@ -62,7 +62,9 @@ class FakeRunner : public CellRunner {
     return {"bicubic", floor_value};
   }
   std::string device_name() override { return device; }
-  std::string protocol(const Config&) override { return "PSNR-Y, BT.601, crop 3 px"; }
+  std::string protocol(const Config& config) override {
+    return "PSNR-Y, BT.601, crop " + config.text("model.scale") + " px";
+  }
   nlohmann::json environment() override { return {{"version", "0"}}; }
   std::string plan(std::span<const Cell>) override { return "  a plan\n"; }
 };

@@ -134,3 +134,16 @@ TEST_CASE("a sweep in which everything diverged ends with its own error", "[stud
   CHECK_THROWS_AS(f.tune(), DivergedError);
   CHECK(fs::exists(f.options.folder / "tune" / "tune.md"));
 }
+
+TEST_CASE("a sweep with a failed cell says so and tries it again", "[study]") {
+  Fixture f;
+  f.runner.change = [](const Cell& cell, CellOutcome&) {
+    if (cell.config.get_string("optim.name") == "sgd" && cell.config.get_float("optim.lr") == 0.1)
+      throw DeviceError("no memory for this one");
+  };
+  const TuneReport report = f.tune();
+  CHECK(report.failure.find("no memory for this one") != std::string::npos);
+  f.runner.change = nullptr;
+  f.options.resume = true;
+  CHECK(f.tune().failure.empty());
+}

@@ -133,6 +133,28 @@ TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]
   for (int r = 0; r < 2; ++r) CHECK(*population.store().weight(step0).at<float>(r) != 1.0f);
 }
 
+TEST_CASE("a float warm-up leaves steps and their moments alone", "[train]") {
+  const ToyTraining toy;
+  PopulationOptions options = toy.options(2);
+  options.float_epochs = 1;
+  ReplicaSettings decaying = ToyTraining::replica("adam", 1, 1e-3);
+  decaying.optimizer = resolve_settings(decaying.rule, {{"step_weight_decay", 0.5}});
+  const auto device = make_cpu_device(2);
+  Population population(*device, toy.graphs(), {decaying}, options);
+  population.initialise();
+  ParameterStore& store = population.store();
+  const std::vector<float> fresh = store.download(store.weights(), 0);
+  for (int i = 0; i < 3; ++i) population.step();
+  const std::vector<float> weights = store.download(store.weights(), 0), moments = store.download(store.slot(0), 0);
+  for (std::size_t p = 0; p < store.table().size(); ++p) {
+    if (store.table()[p].role != Role::kStep) continue;
+    const auto at = static_cast<std::size_t>(store.offset(static_cast<int>(p)));
+    INFO(store.table()[p].name);
+    CHECK(weights[at] == fresh[at]);
+    CHECK(moments[at] == 0.0f);
+  }
+}
+
 TEST_CASE("resumed training equals uninterrupted training bit for bit", "[train]") {
   const test::TemporaryFolder folder;
   const ToyTraining toy;
