@@ -24,23 +24,14 @@ struct DescribeArgs {
   bool nodes = false;
 };
 
-std::pair<std::int64_t, std::int64_t> parse_bits(const std::string& text) {
-  int w = 0, a = 0;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%d,%d%c", &w, &a, &rest) != 2) {
-    fail<ConfigError>("--bits {}: wanted W,A such as 8,8 or 4,4 (32,32: float)", text);
-  }
-  return {w, a};
-}
-
 SrTask task_of(const DescribeArgs& args) {
   Config config;
-  const auto [w, a] = parse_bits(args.bits);
+  const Bits bits = parse_bits(args.bits);
   config.set("model.name", args.model, "MODEL");
   config.set("model.scale", std::int64_t{args.scale}, "--scale");
   config.set("model.activation", args.activation, "--activation");
-  config.set("quant.weight_bits", w, "--bits");
-  config.set("quant.activation_bits", a, "--bits");
+  config.set("quant.weight_bits", bits.weights, "--bits");
+  config.set("quant.activation_bits", bits.activations, "--bits");
   config.set("train.patch", std::int64_t{args.patch}, "--patch");
   config.set("train.batch", std::int64_t{args.batch}, "--batch");
   config.set("run.fuse", args.fuse, "--fuse");

@@ -109,20 +109,15 @@ void apply_options(Study& study, const StudyArgs& args) {
   }
 }
 
-// "8,8", "2,4", "float".
-void apply_bits(Study& study, const std::string& bits) {
-  const std::string origin = "--bits " + bits;
-  if (bits == "float" || bits == "32" || bits == "32,32") {
+void apply_bits(Study& study, const std::string& text) {
+  const std::string origin = "--bits " + text;
+  const Bits bits = parse_bits(text);
+  if (bits.weights == 32 && bits.activations == 32) {
     study.pin("quant.quantizer", std::string("none"), origin);
     return;
   }
-  const auto comma = bits.find(',');
-  if (comma == std::string::npos) {
-    fail<ConfigError>("{}: expected weight and activation bits, as in --bits 8,8, or float", origin);
-  }
-  study.pin("quant.weight_bits", parse_value(*find_key("quant.weight_bits"), bits.substr(0, comma), origin), origin);
-  study.pin("quant.activation_bits", parse_value(*find_key("quant.activation_bits"), bits.substr(comma + 1), origin),
-            origin);
+  study.pin("quant.weight_bits", bits.weights, origin);
+  study.pin("quant.activation_bits", bits.activations, origin);
 }
 
 // A training is a study of one cell. Its rates are those of the model's shipped study, unless --lr is given.
@@ -230,6 +225,19 @@ void add_train(CLI::App& app) {
 }
 
 }  // namespace
+
+Bits parse_bits(const std::string& text) {
+  const std::string origin = "--bits " + text;
+  if (text == "float" || text == "32") return {32, 32};
+  const auto comma = text.find(',');
+  if (comma == std::string::npos) {
+    fail<ConfigError>("{}: expected weight and activation bits, as in --bits 8,8, or float", origin);
+  }
+  const auto bits = [&](const char* key, const std::string& part) {
+    return std::get<std::int64_t>(parse_value(*find_key(key), part, origin));
+  };
+  return {bits("quant.weight_bits", text.substr(0, comma)), bits("quant.activation_bits", text.substr(comma + 1))};
+}
 
 void add_study_commands(CLI::App& app) {
   add_study(app);

@@ -2,7 +2,9 @@
 // callback and reports errors as exceptions (engine/base/error.h), which main() turns into messages and exit codes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 
 namespace CLI {
 class App;
@@ -12,6 +14,12 @@ namespace gridstep {
 
 class CellRunner;
 class Config;
+
+// What --bits says: "8,8", "2,4", "float" (which is "32,32"). Throws ConfigError. (cmd_study.cpp)
+struct Bits {
+  std::int64_t weights, activations;
+};
+Bits parse_bits(const std::string& text);
 
 void add_study_commands(CLI::App& app);    // study, train
 void add_eval_command(CLI::App& app);      // eval

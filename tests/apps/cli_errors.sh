@@ -68,6 +68,9 @@ if [ "$(id -u)" != 0 ]; then
 fi
 expect 0 31131 31008 -- "$gridstep" describe espcn --scale 3
 expect 2 scale -- "$gridstep" describe espcn --scale 7
+expect 2 weight_bits -- "$gridstep" describe espcn --bits 9,8
+expect 2 activation_bits -- "$gridstep" describe espcn --bits 8,8x
+expect 0 W32A32 -- "$gridstep" describe espcn --bits float
 expect 0 oneDNN CUDA -- "$gridstep" doctor
 [ "$failures" = 0 ] && echo "passed"
 exit "$failures"
