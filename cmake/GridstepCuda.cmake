@@ -42,7 +42,8 @@ function(gs_cuda_flags target)
 endfunction()
 
 # gs_add_cuda_plugin(name sources...): the module that libgridstep opens when a device needs it. It lies beside libgridstep and carries
-# the build id that both compare. CMake leaves the toolkit's folder out of the rpath, taking it for one the system searches.
+# the build id that both compare. CMake leaves the toolkit's folder out of the rpath, taking it for one the system searches. A runpath, so
+# that LD_LIBRARY_PATH goes before it.
 function(gs_add_cuda_plugin name)
   add_library(${name} MODULE ${ARGN})
   gs_defaults(${name})
@@ -52,9 +53,8 @@ function(gs_add_cuda_plugin name)
   get_filename_component(cudnn_dir ${CuDNN_LIBRARY} DIRECTORY)
   set(folders ${CUDAToolkit_LIBRARY_DIR} ${cudnn_dir})
   list(REMOVE_DUPLICATES folders)
-  foreach(folder ${folders})
-    target_link_options(${name} PRIVATE "LINKER:-rpath,${folder}")
-  endforeach()
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "${folders}")
+  target_link_options(${name} PRIVATE LINKER:--enable-new-dtags)
   set_property(SOURCE engine/device/cuda/cuda_plugin.cpp PROPERTY COMPILE_DEFINITIONS "GRIDSTEP_PLUGIN_BUILD_ID=\"${GS_BUILD_ID_TEXT}\"")
   set_property(GLOBAL PROPERTY GS_CUDA_PLUGIN ${name})
 endfunction()

@@ -3,12 +3,13 @@
 #   bin/gridstep  lib/libgridstep.so  lib/libgridstep_cuda.so  lib/<libraries that a plain system lacks>          component runtime
 #   bin/gridstep-bench  bin/gpu_check.sh  share/gridstep/peers/  tests/test_*                                     component tests
 #
-# CUDA's libraries are not packed: the plug-in finds them in the system, by LD_LIBRARY_PATH or by GRIDSTEP_CUDA_LIBS (docs/cli.md).
+# CUDA's libraries are not packed: the plug-in finds them by GRIDSTEP_CUDA_LIBS, by LD_LIBRARY_PATH, in the system, or in the packages of a
+# Python (docs/cli.md).
 include(GNUInstallDirs)
 
 # An rpath that also holds for what the libraries themselves need: libpng finds the libz beside it.
 set(GS_INSTALLED gridstep gridstep_cli)
-foreach(target ${GS_INSTALLED} gridstep_bench gridstep_cuda)
+foreach(target ${GS_INSTALLED} gridstep_bench)
   if(TARGET ${target})
     get_target_property(type ${target} TYPE)
     set_target_properties(${target} PROPERTIES INSTALL_RPATH "$<IF:$<STREQUAL:${type},EXECUTABLE>,$ORIGIN/../lib,$ORIGIN>")
@@ -24,6 +25,8 @@ install(TARGETS ${GS_INSTALLED}
   RUNTIME DESTINATION bin COMPONENT runtime
   LIBRARY DESTINATION lib COMPONENT runtime)
 if(TARGET gridstep_cuda)
+  # Where NVIDIA's installers put the toolkit; as a runpath (cmake/GridstepCuda.cmake).
+  set_target_properties(gridstep_cuda PROPERTIES INSTALL_RPATH "$ORIGIN;/usr/local/cuda/lib64;/usr/local/cuda/lib")
   install(TARGETS gridstep_cuda LIBRARY DESTINATION lib COMPONENT runtime)
 endif()
 install(FILES LICENSE README.md DESTINATION share/gridstep COMPONENT runtime)

@@ -12,6 +12,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/device/wheel_folders.h"
 
 namespace gridstep {
 namespace {
@@ -37,7 +38,7 @@ std::vector<fs::path> cuda_libraries_in(const fs::path& folder) {
       if (name.starts_with(prefix) && name.find(".so") != std::string::npos) matches.push_back(entry.path());
     }
     if (error) {
-      log_warn("GRIDSTEP_CUDA_LIBS names {}, which cannot be read: {}", folder.string(), error.message());
+      log_warn("CUDA libraries are looked for in {}, which cannot be read: {}", folder.string(), error.message());
       return {};
     }
     std::sort(matches.begin(), matches.end());
@@ -49,13 +50,9 @@ std::vector<fs::path> cuda_libraries_in(const fs::path& folder) {
 // Opens them for the whole process, so that the plug-in's own needs are met by name. Some depend on others whose order
 // is not known: passes go on while one more of them opens. What does not open is left to the plug-in's own loading,
 // whose message names it.
-void preload_cuda_libraries() {
-  const char* folders = std::getenv("GRIDSTEP_CUDA_LIBS");
-  if (folders == nullptr) return;
+void preload_cuda_libraries(const std::vector<fs::path>& folders) {
   std::vector<fs::path> waiting;
-  std::istringstream list(folders);
-  for (std::string folder; std::getline(list, folder, ':');) {
-    if (folder.empty()) continue;
+  for (const fs::path& folder : folders) {
     const std::vector<fs::path> found = cuda_libraries_in(folder);
     waiting.insert(waiting.end(), found.begin(), found.end());
   }
@@ -64,6 +61,24 @@ void preload_cuda_libraries() {
     std::erase_if(waiting,
                   [](const fs::path& path) { return dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr; });
   }
+}
+
+std::vector<fs::path> named_library_folders() {
+  const char* value = std::getenv("GRIDSTEP_CUDA_LIBS");
+  std::vector<fs::path> folders;
+  std::istringstream list(value == nullptr ? "" : value);
+  for (std::string folder; std::getline(list, folder, ':');) {
+    if (!folder.empty()) folders.emplace_back(folder);
+  }
+  return folders;
+}
+
+// Folders that the user names come first, then those that the system searches, then the packages of Python.
+void* open_plugin_library(const fs::path& path) {
+  preload_cuda_libraries(named_library_folders());
+  if (void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); library != nullptr) return library;
+  preload_cuda_libraries(wheel_library_folders(PythonPlaces::from_environment()));
+  return dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
 fs::path plugin_folder() {
@@ -85,14 +100,12 @@ PluginStatus open_plugin() {
                         "GRIDSTEP_PLUGIN_DIR)",
                         path.string())};
   }
-  preload_cuda_libraries();
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const library = open_plugin_library(path);
   if (library == nullptr) {
-    return {
-        nullptr,
-        fmt::format("the CUDA part does not load: {} (if the CUDA libraries lie in folders that the system does not "
-                    "search, list those in GRIDSTEP_CUDA_LIBS)",
-                    last_dl_error())};
+    return {nullptr,
+            fmt::format("the CUDA part does not load: {} (neither the system nor a Python has the library; if it lies "
+                        "elsewhere, list its folder in GRIDSTEP_CUDA_LIBS)",
+                        last_dl_error())};
   }
   const auto entry = reinterpret_cast<PluginEntry>(dlsym(library, kPluginEntry));
   if (entry == nullptr) {

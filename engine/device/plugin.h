@@ -37,8 +37,9 @@ struct PluginStatus {
   std::string reason;                        // why not, in words for the user
 };
 
-// Opens the CUDA plug-in once per process. It lies beside libgridstep or where GRIDSTEP_PLUGIN_DIR says; libraries in
-// the folders of GRIDSTEP_CUDA_LIBS (colon-separated) are opened first, so that those of pip wheels serve too.
+// Opens the CUDA plug-in once per process. It lies beside libgridstep or where GRIDSTEP_PLUGIN_DIR says. The libraries
+// that it needs are taken from the folders of GRIDSTEP_CUDA_LIBS (colon-separated), then from where the system
+// searches, then from the packages of a Python (engine/device/wheel_folders.h).
 const PluginStatus& cuda_plugin();
 
 // The launcher of an op on a device; throws DeviceError naming both when there is none.
