@@ -54,6 +54,34 @@ void fill_conv(NodeBench& bench) {
   }
 }
 
+// Sums of codes in int64, rounded once: stride 1, a frame of filter / 2 zeros, steps of 1, no bias.
+std::vector<float> exact_sums(const Row& row, std::span<const std::uint8_t> x, std::span<const std::int8_t> w) {
+  std::vector<float> y;
+  const Index pad = row.filter / 2;
+  for (Index pixel = 0; pixel < row.n * row.size * row.size; ++pixel) {
+    const Index image = pixel / (row.size * row.size), p = pixel / row.size % row.size, q = pixel % row.size;
+    for (Index k = 0; k < row.k; ++k) {
+      std::int64_t sum = 0;
+      for (Index tap = 0; tap < row.filter * row.filter; ++tap) {
+        const Index h = p + tap / row.filter - pad, v = q + tap % row.filter - pad;
+        if (h < 0 || h >= row.size || v < 0 || v >= row.size) continue;
+        for (Index c = 0; c < row.c; ++c) {
+          sum += std::int64_t{x[static_cast<std::size_t>(((image * row.size + h) * row.size + v) * row.c + c)]} *
+                 w[static_cast<std::size_t>((k * row.filter * row.filter + tap) * row.c + c)];
+        }
+      }
+      y.push_back(static_cast<float>(sum));
+    }
+  }
+  return y;
+}
+
+// Neither bias nor steps.
+void fill_plain(NodeBench& bench) {
+  std::fill(bench.in<float>(2).begin(), bench.in<float>(2).end(), 0.0f);
+  for (const int steps : {3, 4}) std::fill(bench.in<float>(steps).begin(), bench.in<float>(steps).end(), 1.0f);
+}
+
 }  // namespace
 
 TEST_CASE("a convolution on codes on the GPU has exact sums, by the own kernel and by cuDNN") {
@@ -109,15 +137,43 @@ TEST_CASE("exact sums just below 2^24 on the GPU") {
   for (std::size_t i = 0; i < w.size(); ++i) {  // 576 * 114 * 255 = 2^24 - 33k, of one sign or of both
     w[i] = static_cast<std::int8_t>(i % 2 == 1 && i / 576 % 2 == 1 ? -114 : 114);
   }
-  std::fill(bench.in<float>(2).begin(), bench.in<float>(2).end(), 0.0f);
-  std::fill(bench.in<float>(3).begin(), bench.in<float>(3).end(), 1.0f);
-  std::fill(bench.in<float>(4).begin(), bench.in<float>(4).end(), 1.0f);
+  fill_plain(bench);
   bench.run();
   for (const ConvEngine engine : {ConvEngine::kOwn, ConvEngine::kCudnn}) {
     set_conv_engine(graph, engine);
     GpuNode node(*device, graph, 0, bench);
     CHECK(node.status.inexact == 0);
     CHECK_SAME(compare_bits(node.out<float>(0), copy_of(bench.out<float>(0))));
+  }
+}
+
+TEST_CASE("exact sums of up to 4608 terms on the GPU equal those of int64") {
+  const auto device = gpu();
+  for (const Index channels : {64, 256, 512}) {
+    const Row row{2, 5, channels, 9, 3, 1};
+    const int bf16_bound = static_cast<int>((Index{1} << 24) / (9 * channels * 255));
+    Graph graph = conv_graph(row, true);
+    auto& attrs = std::any_cast<Conv2dAttrs&>(graph.node(0).attrs);
+    for (const GemmArithmetic arithmetic : {GemmArithmetic::kInt8, GemmArithmetic::kBf16}) {
+      const int bound = arithmetic == GemmArithmetic::kInt8 ? 127 : bf16_bound;
+      attrs.gemm = GemmChoice{GemmTile::k64x32, arithmetic};
+      attrs.largest_w = bound;
+      for (const bool extreme : {false, true}) {  // extreme: all of one sign, or signs that cancel late
+        INFO(9 * channels << " terms, arithmetic " << static_cast<int>(arithmetic) << ", extreme " << extreme);
+        NodeBench bench(graph, 0);
+        fill_conv(bench);
+        fill_plain(bench);
+        const std::span<std::int8_t> w = bench.in<std::int8_t>(1);
+        const std::size_t terms = w.size() / 9;
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          const int sign = i / terms % 2 == 1 && i % terms >= terms / 2 ? -1 : 1;
+          w[i] = static_cast<std::int8_t>(extreme ? sign * bound : w[i] % (bound + 1));
+        }
+        if (extreme) std::fill(bench.in<std::uint8_t>(0).begin(), bench.in<std::uint8_t>(0).end(), std::uint8_t{255});
+        GpuNode node(*device, graph, 0, bench);
+        CHECK_SAME(compare_bits(node.out<float>(0), exact_sums(row, bench.in<std::uint8_t>(0), w)));
+      }
+    }
   }
 }
 
