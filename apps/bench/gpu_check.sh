@@ -16,7 +16,7 @@ describe() {
   facts) echo "device and driver; ceilings: copy, bf16 and int8 matrix products, a node of a CUDA graph" ;;
   tests) echo "every gpu test" ;;
   memcheck | racecheck | initcheck | synccheck) echo "compute-sanitizer $1 over the gpu tests" ;;
-  harness) echo "the tests that compare the device with the CPU, and the same kernels in the host harness" ;;
+  harness) echo "fragment layouts of mma and ldmatrix, the device against the CPU, the same cases in the host harness" ;;
   kernels) echo "gridstep-bench kernels, hot caches" ;;
   kernels_cold) echo "gridstep-bench kernels, cold caches" ;;
   step) echo "gridstep-bench step and population" ;;
@@ -64,13 +64,15 @@ done
 
 if [[ -n $build ]]; then
   gridstep=$build/gridstep bench=$build/gridstep-bench peers=$here/peers
-  gpu_tests=$build/tests/cuda/test_cuda simt_tests=$build/tests/simt/test_simt
+  gpu_tests=$build/tests/cuda/test_cuda ptx_tests=$build/tests/cuda/test_ptx_device simt_tests=$build/tests/simt/test_simt
 else
   gridstep=$bundle/bin/gridstep bench=$bundle/bin/gridstep-bench peers=$bundle/share/gridstep/peers
-  gpu_tests=$bundle/tests/test_cuda simt_tests=$bundle/tests/test_simt
+  gpu_tests=$bundle/tests/test_cuda ptx_tests=$bundle/tests/test_ptx_device simt_tests=$bundle/tests/test_simt
 fi
-for program in "$gridstep" "$bench" "$gpu_tests"; do
-  [[ -x $program ]] || { echo "error: there is no $program; --build names a build folder, --bundle an unpacked bundle" >&2; exit 2; }
+for program in "$gridstep" "$bench" "$gpu_tests" "$ptx_tests" "$simt_tests"; do
+  [[ -x $program ]] && continue
+  echo "error: there is no $program; --build names a build folder with CUDA and tests, --bundle an unpacked bundle of one" >&2
+  exit 2
 done
 # gridstep finds CUDA's libraries in the packages of the Python that PATH names first.
 if [[ $python == */* ]]; then
@@ -143,16 +145,29 @@ stage_facts() {
   fi
   return $ok
 }
-stage_tests() { run "$gpu_tests" --durations yes; }
-sanitize() { ! have compute-sanitizer || run compute-sanitizer --tool "$1" --error-exitcode 3 "${@:2}" "$gpu_tests"; }
+stage_tests() {
+  local ok=0
+  run "$ptx_tests" || ok=1
+  run "$gpu_tests" --durations yes || ok=1
+  return $ok
+}
+sanitize() {
+  local program ok=0
+  have compute-sanitizer || return 0
+  for program in "$ptx_tests" "$gpu_tests"; do
+    run compute-sanitizer --tool "$1" --error-exitcode 3 "${@:2}" "$program" || ok=1
+  done
+  return $ok
+}
 stage_memcheck() { sanitize memcheck --leak-check full; }
 stage_racecheck() { sanitize racecheck --racecheck-report analysis; }
 stage_initcheck() { sanitize initcheck; }
 stage_synccheck() { sanitize synccheck; }
 stage_harness() {
   local ok=0
-  run "$gpu_tests" '*fragment*,*CPU*,*bits*' || ok=1
-  if [[ -x $simt_tests ]]; then run "$simt_tests" || ok=1; fi
+  run "$ptx_tests" || ok=1
+  run "$gpu_tests" '*CPU*,*bits*' || ok=1
+  run "$simt_tests" || ok=1
   return $ok
 }
 bench_kernels() { run "$bench" kernels --device cuda --caches "$1" --sizes "$2" --seconds 0.5 --json "$out/$stage.json" --markdown "$out/$stage.md"; }

@@ -20,7 +20,7 @@ build=$work/build
 program "$build/gridstep" 'echo "the doctor"'
 # shellcheck disable=SC2016  # their own arguments
 program "$build/gridstep-bench" 'echo "bench $*"' '[ "$1" != step ]'  # every step fails
-program "$build/tests/cuda/test_cuda" 'echo "all tests passed"'
+for tests in cuda/test_cuda cuda/test_ptx_device simt/test_simt; do program "$build/tests/$tests" 'echo "all tests passed"'; done
 # shellcheck disable=SC2016
 program "$work/python/python3" 'case $2 in *torch*) exit 0 ;; esac' 'echo "a remark"' "echo '{\"copy_gb_per_s\": 1.0}'"
 # What the script may use: no tool of NVIDIA's, whether or not this machine has some.

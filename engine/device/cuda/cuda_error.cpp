@@ -1,7 +1,6 @@
 #include "engine/device/cuda/cuda_error.h"
 
 #include "engine/base/error.h"
-#include "engine/device/cuda/cuda_libraries.h"
 
 namespace gridstep {
 
@@ -9,18 +8,6 @@ void throw_cuda_error(cudaError_t error, const char* call, const char* file, int
   (void)cudaGetLastError();
   fail<DeviceError>("CUDA error {} ({}): {}; in {} at {}:{}", static_cast<int>(error), cudaGetErrorName(error),
                     cudaGetErrorString(error), call, file, line);
-}
-
-void throw_cudnn_error(cudnnStatus_t status, const char* call, const char* file, int line) {
-  char detail[512] = {};
-  cudnnGetLastErrorString(detail, sizeof detail);
-  fail<DeviceError>("cuDNN error {} ({}): {}; in {} at {}:{}", static_cast<int>(status), cudnnGetErrorString(status),
-                    detail, call, file, line);
-}
-
-void throw_cublas_error(cublasStatus_t status, const char* call, const char* file, int line) {
-  fail<DeviceError>("cuBLAS error {} ({}); in {} at {}:{}", static_cast<int>(status), cublasGetStatusString(status),
-                    call, file, line);
 }
 
 }  // namespace gridstep
