@@ -34,7 +34,7 @@ struct Arguments {
 
 // Another block may be recording a fault of this update; both values it can have then mean the same to `rests`.
 __device__ __forceinline__ bool replica_rests(const Arguments& a, int replica, const StepParams& p) {
-  return rests(*static_cast<const volatile std::uint64_t*>(&a.status[replica].first_fault), p);
+  return rests(__ldcv(reinterpret_cast<const unsigned long long*>(&a.status[replica].first_fault)), p);
 }
 
 __device__ __forceinline__ void add(std::uint64_t& counter, unsigned n) {

@@ -132,8 +132,9 @@ void BlockRunner::thread_loop(Fiber* fiber) {
     try {
       block->enter(thread);
       if constexpr (race::kOn) {
-        name_fiber(*fiber, block->place());
         race::acquire(&block->started_);
+        const race::Unwatched unwatched;
+        name_fiber(*fiber, block->place());
       }
       block->launch_.invoke(block->launch_.arguments);
       block->finish(thread);
@@ -294,6 +295,7 @@ void BlockRunner::new_shared_memory() {
 }
 
 void* BlockRunner::shared_slot(int slot, std::size_t bytes, std::size_t alignment) {
+  const race::Unwatched unwatched;
   const auto index = static_cast<std::size_t>(slot);
   if (index >= slots_.size()) slots_.resize(index + 1);
   Memory& memory = slots_[index];
@@ -317,7 +319,10 @@ void BlockRunner::copy_async(const AsyncCopies::Copy& copy, Site site) {
     fail("cp.async: source out of bounds", site);
   }
 #endif
-  copies().issue(copy);
+  {
+    const race::Unwatched unwatched;
+    copies().issue(copy);
+  }
   const bool at_once =
       schedule_.order == Order::kReverse || (schedule_.order == Order::kRandom && random_.below(2) == 0);
   if (at_once) copies().land_all();
@@ -339,7 +344,10 @@ void BlockRunner::before_atomic(const volatile void* address) {
 }
 
 void BlockRunner::after_atomic(const volatile void* address) {
-  if constexpr (race::kOn) current_->atomics.push_back(address);
+  if constexpr (race::kOn) {
+    const race::Unwatched unwatched;
+    current_->atomics.push_back(address);
+  }
 }
 
 // ---- faults ----------------------------------------------------------------------------------------------------
@@ -350,11 +358,13 @@ std::string BlockRunner::place() const {
 }
 
 void BlockRunner::fail(const std::string& what, Site site) {
+  const race::Unwatched unwatched;
   error_ = text(site) + ": " + what + " [" + place() + "]";
   throw Abort{};
 }
 
 void BlockRunner::deadlock() {
+  const race::Unwatched unwatched;
   std::map<std::string, int> waiting;
   Site site{"?", 0};
   for (const Thread& thread : threads_) {

@@ -62,6 +62,7 @@ inline void check_node(const Graph& graph, NodeId node, const NodeCase& test) {
   cpu.run(TaskOrder::kShuffled, nullptr, kNodeIndex);
   simt::for_each_schedule(test.random_schedules, [&] {
     for (int r = 0; r < kReplicas; ++r) cuda.status(r) = {};
+    cuda.poison_with(simt::fill_byte());
     cuda.run(TaskOrder::kForward, test.cuda, kNodeIndex);
     for (int r = 0; r < kReplicas; ++r) {
       check_same_status(cuda.status(r), cpu.status(r));

@@ -7,12 +7,11 @@
 #include <cstdint>
 #include <new>
 
+#include "race.h"
+
 #if defined(SIMT_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#endif
-#if defined(SIMT_TSAN)
-#include <sanitizer/tsan_interface.h>
 #endif
 
 #if !defined(SIMT_UCONTEXT)
@@ -118,6 +117,7 @@ Fiber* FiberPool::take() {
 }
 
 void FiberPool::put(Fiber* fiber) {
+  const race::Unwatched unwatched;
 #if defined(SIMT_TSAN)
   used_.push_back(fiber);
 #else
@@ -132,6 +132,13 @@ void FiberPool::recycle() {
 }
 
 void FiberPool::abandon_all() {
+#if defined(SIMT_TSAN)  // what the launch did comes before what follows it: an ordered visit to every fiber
+  void* const own = __tsan_get_current_fiber();
+  for (const Fiber& fiber : all_) {
+    __tsan_switch_to_fiber(fiber.tsan, 0);
+    __tsan_switch_to_fiber(own, 0);
+  }
+#endif
   free_.clear();
   used_.clear();
   first_used_ = 0;

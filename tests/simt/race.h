@@ -8,6 +8,12 @@
 
 #if defined(SIMT_TSAN)
 #include <sanitizer/tsan_interface.h>
+extern "C" {
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
 #endif
 
 namespace simt::rt::race {
@@ -18,11 +24,33 @@ inline constexpr bool kOn = true;
 inline void release(void* address) { __tsan_release(address); }
 inline void acquire(void* address) { __tsan_acquire(address); }
 
+// While one stands, what this thread does is not seen: the sanitizer watches the library's functions, malloc among
+// them, wherever they are called from.
+class Unwatched {
+ public:
+  Unwatched() {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~Unwatched() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+  Unwatched(const Unwatched&) = delete;
+  Unwatched& operator=(const Unwatched&) = delete;
+};
+
 #else
 
 inline constexpr bool kOn = false;
 inline void release(void*) {}
 inline void acquire(void*) {}
+
+class Unwatched {
+ public:
+  Unwatched() {}
+  ~Unwatched() {}
+};
 
 #endif
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "block.h"
+#include "cases.h"
 #include "symbols.h"
 
 namespace simt {
@@ -56,6 +57,7 @@ void run(const KernelLaunch& launch) {
   }
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
+  count_launch(launch.kernel);
   BlockRunner runner(launch);
   const std::uint64_t row = launch.grid.x, plane = row * launch.grid.y;
   for (const std::uint64_t b : block_order(plane * launch.grid.z)) {

@@ -92,10 +92,11 @@ const Symbol& kernel_at(const void* address) {
   return found == functions().end() ? unknown : found->second;
 }
 
-std::vector<const Symbol*> functions_named(const std::vector<std::string>& names) {
-  std::vector<const Symbol*> found;
+std::map<const void*, const Symbol*> functions_named(const std::vector<std::string>& names) {
+  std::map<const void*, const Symbol*> found;
   for (const auto& [address, symbol] : functions()) {
-    if (std::find(names.begin(), names.end(), symbol.name) != names.end()) found.push_back(&symbol);
+    if (std::find(names.begin(), names.end(), symbol.name) == names.end()) continue;
+    found[reinterpret_cast<const void*>(address)] = &symbol;
   }
   return found;
 }

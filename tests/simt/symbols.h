@@ -1,6 +1,7 @@
 // Names of kernels, from the symbol table of the program itself.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct Symbol {
 // The function that begins at `address`; a name of "?" where the table has none.
 const Symbol& kernel_at(const void* address);
 
-// Every function whose name is among `names`.
-std::vector<const Symbol*> functions_named(const std::vector<std::string>& names);
+// Every function whose name is among `names`, by its address.
+std::map<const void*, const Symbol*> functions_named(const std::vector<std::string>& names);
 
 }  // namespace simt

@@ -16,6 +16,9 @@ class Values {
   Values(const Shape& shape, DType type)
       : memory_(static_cast<std::size_t>(kReplicas * stride(shape)), std::byte{0xff}) {
     tensor = {memory_.data(), shape, type, stride(shape)};
+    const auto used = static_cast<std::size_t>(tensor.elements()) * sizeof(T);
+    for (int r = 0; r < kReplicas; ++r)
+      fence_off(at(r) + tensor.elements(), static_cast<std::size_t>(stride(shape)) - used);
   }
   T* at(int replica) { return tensor.at<T>(replica); }
   std::span<T> of(int replica) { return {at(replica), static_cast<std::size_t>(tensor.elements())}; }

@@ -68,7 +68,7 @@ __global__ void dynamic_kernel(int* out, int n) {
   const int thread = static_cast<int>(threadIdx.x);
   if (values[thread] == -1) values[thread] = thread;  // poisoned before
   __syncthreads();
-  if (thread == 0) *out = std::accumulate(values, values + n, 0);
+  if (thread == 0) out[blockIdx.x] = std::accumulate(values, values + n, 0);
 }
 
 std::vector<int> numbers(int n) {
@@ -83,6 +83,7 @@ TEST_CASE("a barrier orders shared memory, and its absence shows under every sch
   const std::vector<int> in = numbers(64), want(in.rbegin(), in.rend());
   simt::for_each_schedule(2, [&] {
     for (const bool with_barrier : {true, false}) {
+      if (simt::kRaceDetector && !with_barrier) continue;  // it ends the program
       std::vector<int> out(64);
       simt::launch(reverse_kernel, dim3(1), dim3(64), 0, in.data(), out.data(), with_barrier);
       CHECK((out == want) == with_barrier);
@@ -108,9 +109,9 @@ TEST_CASE("votes") {
 }
 
 TEST_CASE("dynamic shared memory is poisoned before every block") {
-  int sum = 0;
-  simt::launch(dynamic_kernel, dim3(4), dim3(32), 32 * sizeof(int), &sum, 32);
-  CHECK(sum == 31 * 16);
+  std::vector<int> sums(4);
+  simt::launch(dynamic_kernel, dim3(4), dim3(32), 32 * sizeof(int), sums.data(), 32);
+  CHECK(sums == std::vector<int>(4, 31 * 16));
 }
 
 TEST_CASE("broken rendezvous are named") {

@@ -23,6 +23,7 @@
 
 #include "engine/graph/graph.h"
 #include "engine/graph/op.h"
+#include "tests/support/fence.h"
 
 namespace gridstep::test {
 
@@ -78,7 +79,8 @@ class HostDevice final : public Device {
 };
 
 // One node with owned memory: inputs, outputs, workspace, step parameters and status of every replica. Blocks of the
-// replicas lie apart by more than their size and everything is filled with 0xff (NaN) before each run, except inputs.
+// replicas lie apart by more than their size and everything is filled before each run, except inputs: with 0xff (NaN),
+// or with what poison_with says.
 class NodeBench {
  public:
   NodeBench(const Graph& graph, NodeId node, int replicas = 1, DeviceKind kind = DeviceKind::kCpu)
@@ -110,6 +112,7 @@ class NodeBench {
   StepParams& params(int replica = 0) { return params_[static_cast<std::size_t>(replica)]; }
   ReplicaStatus& status(int replica = 0) { return status_[static_cast<std::size_t>(replica)]; }
   HostDevice& device() { return *device_; }
+  void poison_with(int byte) { poison_byte_ = byte; }
   const BoundNode& bound() const { return bound_; }
 
   // Records with `record`, or with the op's own CPU function, and runs. Outputs and workspace are poisoned first.
@@ -129,10 +132,16 @@ class NodeBench {
     const Bytes stride = align_up(spec.bytes() + 1);
     buffers_.emplace_back(*device_, stride * (shared ? 1 : replicas_));
     device_->fill(buffers_.back().data(), 0xff, buffers_.back().size());
+    for (int r = 0; r < (shared ? 1 : replicas_); ++r) {
+      fence_off(buffers_.back().data() + stride * r + spec.bytes(), static_cast<std::size_t>(stride - spec.bytes()));
+    }
     return {buffers_.back().data(), spec.shape, spec.dtype, shared ? 0 : stride};
   }
   void poison(const Tensor& t) {
-    if (t.data != nullptr) device_->fill(t.data, 0xff, t.replica_stride * replicas_);
+    if (t.data == nullptr) return;
+    for (int r = 0; r < replicas_; ++r) {
+      device_->fill(t.data + t.replica_stride * r, poison_byte_, t.elements() * size_of(t.dtype));
+    }
   }
   template <class T>
   std::span<T> span_of(const Tensor& t, int replica) {
@@ -142,6 +151,7 @@ class NodeBench {
 
   std::unique_ptr<HostDevice> device_;  // before buffers_: they release through it
   int replicas_;
+  int poison_byte_ = 0xff;
   std::vector<StepParams> params_;
   std::vector<ReplicaStatus> status_;
   std::vector<Buffer> buffers_;
