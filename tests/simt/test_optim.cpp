@@ -60,7 +60,11 @@ void check_same_training(const Layout& layout, const std::vector<ReplicaRule>& r
 TEST_CASE("every optimizer on mixed segments") { check_same_training(mixed_layout(), all_replica_rules(), 1); }
 
 TEST_CASE("every optimizer writes the codes of its new weights") {
+#if defined(SIMT_TSAN)  // minutes for all rules; what could race depends on the kind of norms only
+  check_same_training(coded_layout(), {{"adam"}, {"sgd_clip"}, {"agc_sgd"}}, 0, {}, coded_weights());
+#else
   check_same_training(coded_layout(), all_replica_rules(), 1, {}, coded_weights());
+#endif
 }
 
 TEST_CASE("codes of replicas with a fault") {
