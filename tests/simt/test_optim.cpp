@@ -101,7 +101,7 @@ TEST_CASE("segments of awkward sizes") {
 
 TEST_CASE("more tiles than one block adds up at once") {
   Layout layout;
-  for (int i = 0; i < 600; ++i) layout.add(i % 3 != 0 ? Role::kWeight : Role::kBias, 12 + i % 7, 1);
+  for (int i = 0; i < 300; ++i) layout.add(i % 3 != 0 ? Role::kWeight : Role::kBias, 12 + i % 7, 1);
   layout.finish(0);
   check_same_training(layout, {{"sgd_clip", {{"max_norm", 3.0}}}, {"agc_sgd"}}, 0);
 }
