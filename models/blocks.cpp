@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/add/add.h"
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/common/pixels.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/pixels_to_float/pixels_to_float.h"
@@ -73,8 +75,13 @@ Activation ModelBuilder::conv(const std::string& name, const Activation& x, cons
   const ValueId weight = graph_.add_parameter({.name = name + ".weight",
                                                .shape = {spec.filters, spec.kernel, spec.kernel, channels},
                                                .role = Role::kWeight,
-                                               .init_std = spec.init_std});
-  const ValueId bias = graph_.add_parameter({.name = name + ".bias", .shape = {spec.filters}, .role = Role::kBias});
+                                               .init_std = spec.init_std,
+                                               .clip_units = spec.clip_units});
+  ValueId bias = kNoValue;
+  if (spec.bias) {
+    bias = graph_.add_parameter(
+        {.name = name + ".bias", .shape = {spec.filters}, .role = Role::kBias, .clip_units = spec.clip_units});
+  }
   const int weight_bits = quant_.layer_weight_bits(spec.edge), input_bits = quant_.layer_activation_bits(spec.edge);
   // Codes need both operands quantized; otherwise the quantized one is carried as its real values.
   const bool codes = quant_.codes && weight_bits != kFloatBits && (x.is_pixels || input_bits != kFloatBits);
@@ -83,6 +90,25 @@ Activation ModelBuilder::conv(const std::string& name, const Activation& x, cons
   ConvInputs inputs{in.value, w.value, bias};
   if (codes) inputs = {in.value, w.value, bias, in.step, w.step, in.largest, w.largest};
   return {.value = conv2d(graph_, name, inputs, spec.stride, spec.kernel / 2)};
+}
+
+Activation ModelBuilder::batch_norm(const std::string& name, const Activation& x) {
+  const Shape channels{graph_.spec(x.value).shape[3]};
+  const auto parameter = [&](const char* what, Role role, float value) {
+    return graph_.add_parameter({.name = name + what, .shape = channels, .role = role, .init_value = value});
+  };
+  const BatchNormParameters parameters{.gamma = parameter(".weight", Role::kBias, 1.0f),
+                                       .beta = parameter(".bias", Role::kBias, 0.0f),
+                                       .running_mean = parameter(".running_mean", Role::kState, 0.0f),
+                                       .running_var = parameter(".running_var", Role::kState, 1.0f)};
+  BatchNormAttrs attrs;
+  attrs.frozen = norm_ == NormMode::kFrozen;
+  if (norm_ == NormMode::kCalibrate) attrs.momentum = 0.0f;
+  return {.value = gridstep::batch_norm(graph_, name, x.value, parameters, attrs)};
+}
+
+Activation ModelBuilder::add(const std::string& name, const Activation& a, const Activation& b) {
+  return {.value = gridstep::add(graph_, name, a.value, b.value), .is_unsigned = a.is_unsigned && b.is_unsigned};
 }
 
 Activation ModelBuilder::relu(const std::string& name, const Activation& x) {

@@ -32,14 +32,26 @@ struct ConvSpec {
   Index filters, kernel, stride = 1;
   float init_std = 0.0f;
   bool edge = false;  // first or last layer of the network: QuantConfig::first_last_bits
+  bool bias = true;
+  bool clip_units = true;  // ParameterInfo::clip_units
+};
+
+enum class NormMode {
+  kTraining,   // statistics of the batch, running statistics kept up
+  kCalibrate,  // statistics of the batch, running statistics left alone
+  kFrozen,     // running statistics: evaluation
 };
 
 class ModelBuilder {
  public:
-  ModelBuilder(Graph& graph, const QuantConfig& quant) : graph_(graph), quant_(quant) {}
+  ModelBuilder(Graph& graph, const QuantConfig& quant, NormMode norm = NormMode::kTraining)
+      : graph_(graph), quant_(quant), norm_(norm) {}
 
-  // "Same" convolution with bias; input and weights quantized where their bits say so.
+  // "Same" convolution; input and weights quantized where their bits say so. A fully connected layer is one of an image
+  // of one pixel.
   Activation conv(const std::string& name, const Activation& x, const ConvSpec& spec);
+  Activation batch_norm(const std::string& name, const Activation& x);
+  Activation add(const std::string& name, const Activation& a, const Activation& b);
   Activation relu(const std::string& name, const Activation& x);
   Activation tanh(const std::string& name, const Activation& x);
   // The network's output, quantized to 8 bits where QuantConfig::output asks for it.
@@ -61,6 +73,7 @@ class ModelBuilder {
 
   Graph& graph_;
   const QuantConfig& quant_;
+  NormMode norm_;
   std::vector<QuantizerSite> sites_;
   ValueId pixel_step_ = kNoValue;
 };

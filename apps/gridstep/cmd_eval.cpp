@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/gridstep/class_evaluator.h"
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/sr_evaluator.h"
 #include "apps/gridstep/task_runner.h"
@@ -33,7 +34,8 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   config.set("eval.tile", std::int64_t{args.tile}, "--tile");
   if (!args.name.empty()) {
     config.set("data.name", args.name, "--data-name");
-  } else if (!args.data.empty() && config.get_string("data.name") == "synthetic") {
+  } else if (!args.data.empty() && config.get_string("data.name") == "synthetic" &&
+             task_of(config) == Task::kSuperResolution) {
     config.set("data.name", std::string("image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
@@ -45,16 +47,15 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
 struct LoadedNetwork {
   std::unique_ptr<Device> device;
   std::unique_ptr<ParameterStore> store;
-  SrTask task;
   bool quantized = false;
 };
 
-LoadedNetwork load_network(const SafetensorsFile& file, const Config& config) {
+bool is_quantized(const SafetensorsFile& file) { return file.metadata("quantized") == "1"; }
+
+LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, const Graph& graph) {
   LoadedNetwork n;
   n.device = open_device(config);
-  n.task = sr_task(config);
-  n.quantized = file.metadata("quantized") == "1";
-  const Graph graph = sr_inference_graph(n.task, 32, 32, n.quantized);
+  n.quantized = is_quantized(file);
   n.store = std::make_unique<ParameterStore>(*n.device, graph.parameters(), 1, 0, false);
   const CheckpointState state = load_checkpoint(file, *n.store, 0, 0);
   if (state.status.first_fault != 0) {
@@ -63,13 +64,13 @@ LoadedNetwork load_network(const SafetensorsFile& file, const Config& config) {
   return n;
 }
 
-void enlarge_image(LoadedNetwork& network, const EvalArgs& args) {
+void enlarge_image(LoadedNetwork& network, const SrTask& task, const EvalArgs& args) {
   if (args.out.empty()) fail<ConfigError>("--image {} needs --out FILE.png for the enlarged image", args.image);
   const std::vector<SrPhoto> none;
-  SrEvaluator evaluator(network.task, none, args.tile, network.device->available_bytes() / 4);
+  SrEvaluator evaluator(task, none, args.tile, network.device->available_bytes() / 4);
   const Image in = decode_image(args.image);
   write_png(args.out, evaluator.enlarge(*network.store, 0, in.view(), network.quantized));
-  fmt::print("{}: {}x{} enlarged by {} to {}\n", args.image, in.width, in.height, network.task.scale(), args.out);
+  fmt::print("{}: {}x{} enlarged by {} to {}\n", args.image, in.width, in.height, task.scale(), args.out);
 }
 
 nlohmann::ordered_json as_json(const SrMetrics& m) {
@@ -77,27 +78,56 @@ nlohmann::ordered_json as_json(const SrMetrics& m) {
       {"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"ssim", m.ssim_y}, {"ssim_rgb", m.ssim_rgb}, {"loss", m.loss}};
 }
 
-void measure_data(LoadedNetwork& network, const Config& config, const EvalArgs& args) {
+void measure_data(LoadedNetwork& network, const SrTask& task, const Config& config, const EvalArgs& args) {
   const SrDataset data = open_sr_dataset(sr_data(config, args.split));
   log_info("data: {}", data.description());
   for (const SkippedFile& f : data.skipped()) log_warn("left out {}: {}", f.name, f.reason);
-  SrEvaluator evaluator(network.task, data.photos(), args.tile, network.device->available_bytes() / 4);
+  SrEvaluator evaluator(task, data.photos(), args.tile, network.device->available_bytes() / 4);
   const SrMetrics m = evaluator.evaluate(*network.store, network.quantized, true)[0];
   const SrMetrics floor = evaluator.bicubic(*network.device);
-  const int scale = network.task.scale();
-  fmt::print("{} x{}, {}, {} images\n", network.task.model, scale, network.quantized ? bits_text(config) : "float",
+  fmt::print("{} x{}, {}, {} images\n", task.model, task.scale(), network.quantized ? bits_text(config) : "float",
              data.photos().size());
   fmt::print("{:<10} {:>10} {:>10} {:>10} {:>10}\n", "", "PSNR-Y", "PSNR-RGB", "SSIM-Y", "SSIM-RGB");
   for (const auto& [name, row] : {std::pair{"network", m}, std::pair{"bicubic", floor}}) {
     fmt::print("{:<10} {:>10.3f} {:>10.3f} {:>10.4f} {:>10.4f}\n", name, row.psnr_y, row.psnr_rgb, row.ssim_y,
                row.ssim_rgb);
   }
-  fmt::print("Y: BT.601, crop {} px; RGB: crop {} px; 8-bit output; means over images, dB\n", network.task.crop_y(),
-             network.task.crop_rgb());
+  fmt::print("Y: BT.601, crop {} px; RGB: crop {} px; 8-bit output; means over images, dB\n", task.crop_y(),
+             task.crop_rgb());
   if (args.json.empty()) return;
   const nlohmann::ordered_json result{{"checkpoint", args.checkpoint},  {"split", args.split},
                                       {"images", data.photos().size()}, {"data_digest", data.digest()},
                                       {"network", as_json(m)},          {"bicubic", as_json(floor)}};
+  write_file_atomic(args.json, result.dump(2) + "\n");
+}
+
+void eval_super_resolution(const SafetensorsFile& file, const Config& config, const EvalArgs& args) {
+  const SrTask task = sr_task(config);
+  LoadedNetwork network = load_network(file, config, sr_inference_graph(task, 32, 32, is_quantized(file)));
+  if (!args.image.empty()) return enlarge_image(network, task, args);
+  measure_data(network, task, config, args);
+}
+
+void eval_classifier(const SafetensorsFile& file, const Config& config, const EvalArgs& args) {
+  if (!args.image.empty()) fail<ConfigError>("--image {} enlarges: {} is of a classifier", args.image, args.checkpoint);
+  if (args.tile != 0) fail<ConfigError>("--tile {}: classifiers see whole images", args.tile);
+  const LabelledDataset data = open_labelled_dataset(labelled_data(config, args.split));
+  log_info("data: {}", data.description());
+  const ClassTask task = class_task(config, data.classes());
+  const Graph graph = class_evaluation_graph(task, 1, data.side(), is_quantized(file));
+  const LoadedNetwork network = load_network(file, config, graph);
+  ClassEvaluator evaluator(task, data, data.count(), network.device->available_bytes() / 4);
+  const ClassMetrics m = evaluator.evaluate(*network.store, network.quantized)[0];
+  fmt::print("{}, {}, {} images\n", task.model, network.quantized ? bits_text(config) : "float", data.count());
+  fmt::print("top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}; majority {:.2f} %, chance {:.2f} %\n", m.top1, m.top5,
+             m.loss, 100.0 * data.majority_rate(), 100.0 / data.classes());
+  if (args.json.empty()) return;
+  const nlohmann::ordered_json result{{"checkpoint", args.checkpoint},
+                                      {"split", args.split},
+                                      {"images", data.count()},
+                                      {"data_digest", data.digest()},
+                                      {"network", {{"top1", m.top1}, {"top5", m.top5}, {"loss", m.loss}}},
+                                      {"majority", {{"top1", 100.0 * data.majority_rate()}}}};
   write_file_atomic(args.json, result.dump(2) + "\n");
 }
 
@@ -111,9 +141,8 @@ void run_eval(const EvalArgs& args) {
   }
   const SafetensorsFile file{fs::path(args.checkpoint)};
   const Config config = config_of(file, args);
-  LoadedNetwork network = load_network(file, config);
-  if (!args.image.empty()) return enlarge_image(network, args);
-  measure_data(network, config, args);
+  if (task_of(config) == Task::kSuperResolution) return eval_super_resolution(file, config, args);
+  eval_classifier(file, config, args);
 }
 
 }  // namespace
@@ -123,8 +152,7 @@ void add_eval_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Measure a checkpoint on a data set, or enlarge one image");
   command->add_option("--checkpoint", args->checkpoint, "Checkpoint: .../checkpoints/last.safetensors")->required();
   command->add_option("--data", args->data, "Folder of the data set");
-  command->add_option("--data-name", args->name,
-                      "Data set: div2k, image_folder, synthetic (default: the checkpoint's)");
+  command->add_option("--data-name", args->name, "Data set by name (default: the checkpoint's)");
   command->add_option("--split", args->split, "Split to measure on")->check(CLI::IsMember({"train", "val"}));
   command->add_option("--json", args->json, "Write the result to this file as well");
   command->add_option("--image", args->image, "Enlarge this image instead of measuring");

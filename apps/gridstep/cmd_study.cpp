@@ -102,10 +102,11 @@ void apply_options(Study& study, const StudyArgs& args) {
     study.set_axis(std::move(axis));
   }
   for (const auto& assignment : args.assignments) apply_set(study, assignment);
-  // A folder of photos given and no data set named: div2k reads the official layout and plain train/ and val/ folders.
+  // A folder given and no data set named: div2k reads the official layout and plain train/ and val/ folders of photos.
   const bool has_root = study.base.is_explicit("data.root") || study.find_axis("data.root") != nullptr;
   if (has_root && !study.base.is_explicit("data.name") && study.find_axis("data.name") == nullptr) {
-    study.base.set("data.name", std::string("div2k"), "--data");
+    const bool classifies = task_of(study.base) == Task::kClassification;
+    study.base.set("data.name", std::string(classifies ? "cifar10" : "div2k"), "--data");
   }
 }
 
@@ -135,8 +136,10 @@ Study train_study(const StudyArgs& args) {
             ? "float"
             : fmt::format("w{}a{}", study.base.text("quant.weight_bits"), study.base.text("quant.activation_bits"));
     study.base.set("study.name",
-                   fmt::format("{}-x{}-{}-{}", args.name, study.base.text("model.scale"), bits,
-                               study.axes.empty() ? first : study.base.get_string("optim.name")),
+                   fmt::format("{}{}-{}-{}", args.name,
+                               task_of(study.base) == Task::kSuperResolution ? "-x" + study.base.text("model.scale")
+                                                                             : std::string(),
+                               bits, study.axes.empty() ? first : study.base.get_string("optim.name")),
                    "train");
   }
   return study;

@@ -1,5 +1,6 @@
 #include "apps/gridstep/sr_task.h"
 
+#include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "engine/graph/backward.h"
 #include "engine/passes/emit_codes.h"
@@ -11,44 +12,6 @@
 
 namespace gridstep {
 namespace {
-
-WeightRange weight_range(const std::string& name) {
-  if (name == "full") return WeightRange::kFull;
-  if (name == "narrow") return WeightRange::kNarrow;
-  return name == "ternary" ? WeightRange::kTernary : WeightRange::kAuto;
-}
-
-GradientMask gradient_mask(const std::string& name) {
-  if (name == "inclusive") return GradientMask::kInclusive;
-  return name == "rounded" ? GradientMask::kRounded : GradientMask::kStrict;
-}
-
-GradientScale gradient_scale(const std::string& name) {
-  if (name == "inv_sqrt_n") return GradientScale::kInvSqrtN;
-  return name == "none" ? GradientScale::kNone : GradientScale::kInvSqrtNp;
-}
-
-ConvEngine conv_engine(const std::string& name) {
-  if (name == "own") return ConvEngine::kOwn;
-  return name == "cudnn" ? ConvEngine::kCudnn : ConvEngine::kAuto;
-}
-
-QuantConfig quant_config(const Config& c) {
-  QuantConfig q;
-  q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
-  q.activation_bits = static_cast<int>(c.get_int("quant.activation_bits"));
-  q.enabled =
-      c.get_string("quant.quantizer") != "none" && (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits);
-  q.weight_range = weight_range(c.get_string("quant.weight_range"));
-  q.per_channel = c.get_bool("quant.per_channel");
-  q.first_last_bits = static_cast<int>(c.get_int("quant.first_last_bits"));
-  q.output = c.get_bool("quant.output");
-  q.form = c.get_string("quant.step_parametrisation") == "linear" ? StepForm::kLinear : StepForm::kLog;
-  q.mask = gradient_mask(c.get_string("quant.mask"));
-  q.gradient_scale = gradient_scale(c.get_string("quant.gradient_scale"));
-  q.codes = c.get_string("quant.arithmetic") == "codes";
-  return q;
-}
 
 ModelOptions model_options(const SrTask& task, bool quantized) {
   ModelOptions options = task.options;
@@ -105,10 +68,7 @@ CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& tabl
   const PatchBatch batch = patch_batch(result.graph, "batch", {table, task.batch, task.patch, task.scale()});
   const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, true));
   set_conv_engine(result.graph, task.conv);
-  for (const QuantizerSite& s : model.quantizers) {
-    result.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-    if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
-  }
+  add_calibration_sites(result, model.quantizers);
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "apps/gridstep/class_runner.h"
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/sr_runner.h"
 #include "apps/gridstep/training.h"
@@ -64,7 +65,8 @@ std::unique_ptr<Device> open_device(const Config& config) {
 }
 
 std::unique_ptr<CellRunner> make_runner(const Config& config) {
-  return std::make_unique<SrRunner>(open_device(config));
+  if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(open_device(config));
+  return std::make_unique<ClassRunner>(open_device(config));
 }
 
 Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }

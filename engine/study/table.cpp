@@ -206,7 +206,7 @@ std::string wrapped(const std::string& text, std::size_t width) {
 }
 
 std::string metric_title(const std::string& metric) {
-  return metric == "top1" ? "top-1, points," : metric == "top5" ? "top-5, points," : metric;
+  return metric == "top1" ? "top-1 (points)" : metric == "top5" ? "top-5 (points)" : metric;
 }
 
 // "variant w4a4, from the network of float: quant.weight_bits 4, quant.activation_bits 4"

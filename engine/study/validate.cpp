@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <map>
 
 #include "engine/base/error.h"
 #include "engine/base/names.h"
@@ -60,6 +61,34 @@ Use schedule_use(std::string_view leaf) {
   return {when("schedule.name", {"cosine"}), "only schedule cosine uses it"};
 }
 
+// Keys that concern one task only.
+const std::map<std::string_view, Task>& task_keys() {
+  constexpr Task kSr = Task::kSuperResolution, kClass = Task::kClassification;
+  static const std::map<std::string_view, Task> keys{
+      {"model.scale", kSr},
+      {"model.activation", kSr},
+      {"train.patch", kSr},
+      {"train.loss", kSr},
+      {"eval.tile", kSr},
+      {"data.border", kSr},
+      {"quant.output", kSr},
+      {"data.synthetic_size", kSr},
+      {"model.stem", kClass},
+      {"model.shortcut", kClass},
+      {"train.label_smoothing", kClass},
+      {"data.size", kClass},
+      {"data.mirror", kClass},
+      {"data.crop_padding", kClass},
+  };
+  return keys;
+}
+
+Use task_use(Task task) {
+  return {[task](const Config& c) { return task_of(c) == task; },
+          task == Task::kSuperResolution ? "only super-resolution (model.name = espcn) uses it"
+                                         : "only classification (model.name = resnet18, resnet20 or resnet50) uses it"};
+}
+
 Use always() {
   return {[](const Config&) { return true; }, ""};
 }
@@ -67,6 +96,7 @@ Use always() {
 Use use_of(const KeyInfo& key) {
   const std::string_view name = key.name;
   const std::string_view leaf = key.leaf();
+  if (const auto task = task_keys().find(name); task != task_keys().end()) return task_use(task->second);
   if (name.starts_with("optim.") && leaf != "name" && leaf != "lr") return optimizer_use(name);
   if (name.starts_with("quant.") && leaf != "quantizer") return quant_use(leaf);
   if (name.starts_with("schedule.") && leaf != "name" && leaf != "warmup_steps") return schedule_use(leaf);
@@ -84,7 +114,7 @@ Use use_of(const KeyInfo& key) {
             "it chooses among CUDA's convolutions of codes"};
   }
   if (name == "data.root") {
-    return {when("data.name", {"div2k", "image_folder"}),
+    return {when("data.name", {"cifar10", "div2k", "image_folder"}),
             "data.name = synthetic makes its images itself; for a folder of photos set data.name = image_folder"};
   }
   return always();
@@ -139,7 +169,21 @@ void check_schedule(const Config& c) {
 }
 
 void check_data(const Config& c) {
-  if (c.get_string("data.name") != "synthetic") return;
+  const std::string& name = c.get_string("data.name");
+  const bool classifies = task_of(c) == Task::kClassification;
+  const std::vector<std::string> sets = classifies ? std::vector<std::string>{"cifar10", "synthetic"}
+                                                   : std::vector<std::string>{"div2k", "image_folder", "synthetic"};
+  if (std::find(sets.begin(), sets.end(), name) == sets.end()) {
+    fail<ConfigError>("data.name = {} is not for {}, which model.name = {} does; there are: {}", name,
+                      classifies ? "classification" : "super-resolution", c.get_string("model.name"), join(sets));
+  }
+  const std::string metric = metric_of(c);
+  const bool of_classes = metric == "top1" || metric == "top5";
+  if (metric != "loss" && of_classes != classifies) {
+    fail<ConfigError>("study.metric = {} does not measure {}, which model.name = {} does", metric,
+                      classifies ? "classification" : "super-resolution", c.get_string("model.name"));
+  }
+  if (classifies || name != "synthetic") return;
   const auto patch = c.get_int("train.patch") * c.get_int("model.scale");
   if (patch > c.get_int("data.synthetic_size")) {
     fail<ConfigError>(

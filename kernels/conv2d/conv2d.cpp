@@ -15,7 +15,8 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   const Shape &x = in[kX].shape, &w = in[kW].shape;
   GS_CHECK(x.rank() == 4 && w.rank() == 4, "wants x (N, H, W, C) and w (K, R, S, C)");
   GS_CHECK(x[3] == w[3], "x has {} channels, the filter {}", x[3], w[3]);
-  GS_CHECK(in[kBias] == ValueSpec({w[0]}, DType::kF32), "wants a bias of {} f32 values", w[0]);
+  GS_CHECK(node.inputs[kBias] == kNoValue || in[kBias] == ValueSpec({w[0]}, DType::kF32),
+           "wants a bias of {} f32 values", w[0]);
   GS_CHECK(attrs.stride >= 1 && attrs.pad >= 0, "wants a stride of at least 1 and no negative padding, not {} and {}",
            attrs.stride, attrs.pad);
   const ConvGeometry g = conv_geometry(x, w, attrs.stride, attrs.pad);
@@ -59,7 +60,7 @@ void gradient(GradientBuilder& builder, const Node& node) {
   const auto dw = builder.add_node(node.name + "/backward_weight", conv2d_backward_weight_op(), attrs,
                                    {node.inputs[kX], dy, node.inputs[kW], node.inputs[kXStep]});
   builder.accumulate(node.inputs[kW], dw[0]);
-  builder.accumulate(node.inputs[kBias], dw[1]);
+  if (node.inputs[kBias] != kNoValue) builder.accumulate(node.inputs[kBias], dw[1]);
   if (!builder.needs_gradient(node.inputs[kX])) return;
   const auto dx = builder.add_node(node.name + "/backward_data", conv2d_backward_data_op(), attrs,
                                    {dy, node.inputs[kW], node.inputs[kWStep]});
@@ -114,7 +115,8 @@ const OpDef& conv2d_backward_weight_op() {
   static const OpDef op{.name = "conv2d_backward_weight",
                         .infer = infer_weight,
                         .workspace = conv2d_backward_weight_workspace,
-                        .record_cpu = record_conv2d_backward_weight_cpu};
+                        .record_cpu = record_conv2d_backward_weight_cpu,
+                        .droppable_outputs = 2u};
   return op;
 }
 

@@ -1,4 +1,4 @@
-// 2-D convolution (cross-correlation) with bias, on floats or on integer codes.
+// 2-D convolution (cross-correlation), with or without bias, on floats or on integer codes.
 //
 //   x: (N, H, W, C) f32, or codes u8/s8;  w: (K, R, S, C) f32, or codes s8;  b: (K) f32;  y: (N, P, Q, K) f32
 //   P = (H + 2 pad - R) / stride + 1, likewise Q. Padding is zero (code 0: the grids are symmetric about it).
@@ -44,12 +44,12 @@ struct Conv2dAttrs {
   std::optional<GemmChoice> gemm = {};  // variant of the own kernel; unset: as conv_choice.h says
 };
 
-const OpDef& conv2d_op();                  // (x, w, b, s_x?, s_w?) -> y
+const OpDef& conv2d_op();                  // (x, w, b?, s_x?, s_w?) -> y
 const OpDef& conv2d_backward_data_op();    // (dy, w, s_w?) -> dx
-const OpDef& conv2d_backward_weight_op();  // (x, dy, w, s_x?) -> (dw, db); w gives the shape only
+const OpDef& conv2d_backward_weight_op();  // (x, dy, w, s_x?) -> (dw, db?); w gives the shape only
 
 struct ConvInputs {
-  ValueId x, w, bias, x_step = kNoValue, w_step = kNoValue;
+  ValueId x, w, bias = kNoValue, x_step = kNoValue, w_step = kNoValue;
   int largest_x = 0, largest_w = 0;  // as in Conv2dAttrs
 };
 ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Index stride, Index pad);

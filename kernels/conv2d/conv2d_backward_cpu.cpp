@@ -98,15 +98,18 @@ void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node
     std::byte* base = work.at<std::byte>(t.replica);
     float* result = dw.at<float>(t.replica);
     auto* staging = reinterpret_cast<float*>(base + plan.staging_at());
-    std::fill_n(db.at<float>(t.replica), plan.g.k, 0.0f);
+    float* const bias = db.data != nullptr ? db.at<float>(t.replica) : nullptr;
+    if (bias != nullptr) std::fill_n(bias, plan.g.k, 0.0f);
     std::fill_n(result, dw.elements(), 0.0f);
     for (int v = 0; v < plan.conv.variants(); ++v) {  // chunks of one size share a layout: added packed, in chunk order
       float* first = nullptr;
       for (int c = 0; c < plan.conv.chunks(); ++c) {
         if (plan.conv.variant_of(c) != v) continue;
         auto* packed = reinterpret_cast<float*>(base + plan.chunk_bytes * c);
-        add_to(db.at<float>(t.replica),
-               reinterpret_cast<const float*>(base + plan.chunk_bytes * c + plan.conv.filter_bytes()), plan.g.k);
+        if (bias != nullptr) {
+          add_to(bias, reinterpret_cast<const float*>(base + plan.chunk_bytes * c + plan.conv.filter_bytes()),
+                 plan.g.k);
+        }
         if (first == nullptr) {
           first = packed;
         } else {

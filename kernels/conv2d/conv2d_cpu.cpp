@@ -20,16 +20,20 @@ std::uint64_t inexact_channels(const std::int8_t* w, Index channels, Index fan_i
   return count;
 }
 
-// y = acc * s[k] + b[k] in place, each operation rounded; without steps y = acc + b[k].
+// y = acc * s[k] + b[k] in place, each operation rounded; without steps y = acc + b[k]; without bias nothing is added.
 template <class Acc>
 void epilogue(const Acc* acc, Index pixels, Index channels, const float* scale, const float* bias, float* y) {
   for (Index i = 0; i < pixels; ++i) {
     const Acc* a = acc + i * channels;
     float* row = y + i * channels;
-    if (scale == nullptr) {
-      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) + bias[k];
-    } else {
+    if (scale != nullptr && bias != nullptr) {
       for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) * scale[k] + bias[k];
+    } else if (scale != nullptr) {
+      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) * scale[k];
+    } else if (bias != nullptr) {
+      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]) + bias[k];
+    } else if (static_cast<const void*>(a) != row) {
+      for (Index k = 0; k < channels; ++k) row[k] = static_cast<float>(a[k]);
     }
   }
 }
@@ -153,7 +157,8 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
     const float step = fused ? step_value(*parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
     if (fused && t.task == 0) *step_out.at<float>(t.replica) = step;
     const Epilogue tail{plan, plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
-                        bias.at<float>(t.replica), fused ? &*attrs.quantize : nullptr, step};
+                        bias.data != nullptr ? bias.at<float>(t.replica) : nullptr, fused ? &*attrs.quantize : nullptr,
+                        step};
     const bool bad =
         tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
     if (bad) note_fault(status[t.replica], params[t.replica].step, index);

@@ -247,6 +247,7 @@ void record_conv_epilogue(Recorder& recorder, const ConvEpilogue& epilogue) {
 
 ConvEpilogue conv_epilogue(const BoundNode& node) {
   ConvEpilogue e{};
+  e.channels = node.in[1].shape[0];
   e.bias = node.in[2];
   e.x_step = node.in[3];
   e.w_step = node.in[4];
@@ -284,7 +285,7 @@ void record_conv_weight_finish(Recorder& recorder, const ConvWeightFinish& finis
   FinishArguments a{};
   a.partial = strided<const double>(finish.partial);
   a.blocks = finish.blocks;
-  a.channels = static_cast<int>(finish.db.elements());
+  a.channels = finish.db.data != nullptr ? static_cast<int>(finish.db.elements()) : 0;
   a.db = strided<float>(finish.db);
   a.dw = strided<float>(finish.dw);
   a.x_step = strided<const float>(finish.x_step);

@@ -28,8 +28,10 @@ struct ConvOperands {
 void record_conv_operands(Recorder& recorder, const ConvOperands& operands);
 
 // y[.., k] = sums[.., k] * s[k] + bias[k], s[k] = x_step * w_step[k] formed first, every operation rounded; without
-// steps y = sums + bias. With a quantizer also its codes and its step; y may then be absent, and may be `sums` itself.
+// steps y = sums + bias; without bias nothing is added. With a quantizer also its codes and its step; y may then be
+// absent, and may be `sums` itself.
 struct ConvEpilogue {
+  Index channels = 0;  // K
   Tensor sums, bias, x_step, w_step, y;
   std::optional<QuantizeAttrs> quantize;
   Tensor parameter, codes, step;

@@ -160,8 +160,10 @@ void record_conv2d_backward_weight_cuda(Recorder& recorder, const BoundNode& nod
     record_conv_operands(recorder,
                          {.x = x, .x_floats = work.x, .w = {}, .w_floats = {}, .w_step = {}, .largest_code = 0});
   }
-  record_conv_bias_sums(recorder, dy, work.partial);
+  const bool finishes = codes || db.data != nullptr;
+  if (db.data != nullptr) record_conv_bias_sums(recorder, dy, work.partial);
   record_library(recorder, plan, codes ? work.x : x, dy, dw, work.library);
+  if (!finishes) return;
   record_conv_weight_finish(recorder, {.partial = work.partial,
                                        .db = db,
                                        .dw = dw,

@@ -33,7 +33,7 @@ inline EpilogueArguments epilogue_arguments(const Recorder& recorder, const Conv
   a.w_step_per_channel = e.w_step.data != nullptr && e.w_step.elements() > 1;
   a.y = strided<float>(e.y);
   a.codes = strided<std::byte>(e.codes);
-  a.channels = static_cast<int>(e.bias.elements());
+  a.channels = static_cast<int>(e.channels);
   a.quantized = e.quantize.has_value();
   a.packs = packs_are_aligned(a.y);
   if (e.quantize) {
@@ -52,12 +52,13 @@ inline EpilogueArguments epilogue_arguments(const Recorder& recorder, const Conv
   return a;
 }
 
-// One rounded product or none, then one rounded addition.
+// One rounded product or none, then one rounded addition or none.
 __device__ __forceinline__ float finish_sum(const EpilogueArguments& a, unsigned replica, float sum, int channel) {
-  const float bias = a.bias.at(replica)[channel];
-  if (a.x_step.data == nullptr) return sum + bias;
-  const float s = *a.x_step.at(replica) * a.w_step.at(replica)[a.w_step_per_channel ? channel : 0];
-  return sum * s + bias;
+  if (a.x_step.data != nullptr) {
+    const float s = *a.x_step.at(replica) * a.w_step.at(replica)[a.w_step_per_channel ? channel : 0];
+    sum = sum * s;
+  }
+  return a.bias.data != nullptr ? sum + a.bias.at(replica)[channel] : sum;
 }
 
 // The step of the fused quantizer, 0 where there is none; one thread of a replica stores it.

@@ -16,12 +16,15 @@ void check(const Node& node, std::span<const ValueSpec> in) {
   expect_inputs(in, 2);
   expect_tensor(in[0], DType::kF32, "the logits");
   expect_tensor(in[1], DType::kS32, "the labels");
-  expect_rank(in[0], 2, "the logits");
+  const Shape& x = in[0].shape;
+  if (x.rank() != 2 && !(x.rank() == 4 && x[1] == 1 && x[2] == 1))
+    fail<ConfigError>("the logits must be (N, K) or (N, 1, 1, K), got {}", in[0].text());
   expect_rank(in[1], 1, "the labels");
   if (in[0].shape[0] != in[1].shape[0]) {
     fail<ConfigError>("{} samples have {} labels", in[0].shape[0], in[1].shape[0]);
   }
-  if (in[0].shape[1] > (1 << 24)) fail<ConfigError>("more than 2^24 classes: {}", in[0].shape[1]);
+  const Index classes = x[x.rank() - 1];
+  if (classes > (1 << 24)) fail<ConfigError>("more than 2^24 classes: {}", classes);
 }
 
 std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {

@@ -3,7 +3,8 @@
 //   loss     = (1/N) sum_n ( log Z[n] - (1 - e) x[n, y[n]] - (e/K) sum_k x[n,k] ),   e the smoothing
 //   correct  = (samples whose label ranks first, samples whose label ranks among the first five)
 //   backward: dx[n,k] = (exp(x[n,k] - log Z[n]) - (1 - e) [k = y[n]] - e/K) (1/N), the gradient of the loss being 1
-//   x, dx: f32 (N, K)   y: s32 (N), one set for all replicas or one for each   loss: f64 ()   correct: f64 (2)
+//   x, dx: f32 (N, K) or (N, 1, 1, K)   y: s32 (N), one set for all replicas or one for each   loss: f64 ()   correct:
+//   f64 (2)
 // The label's rank is the number of classes with a greater logit, or with an equal one and a lower index: ties are
 // decided, and a network that says the same of all classes is not right about all of them. With K <= 5 every label is
 // among the first five.

@@ -32,7 +32,7 @@ SoftmaxLane sum_classes(const float* x, Index classes, float largest, float of_l
 void record_softmax_cross_entropy_cpu(Recorder& recorder, const BoundNode& node) {
   const Tensor logits = node.in[0], labels = node.in[1], loss = node.out[0], correct = node.out[1];
   const Tensor samples = node.workspace;
-  const Index n = logits.shape[0], classes = logits.shape[1];
+  const Index n = logits.shape[0], classes = logits.shape[logits.shape.rank() - 1];
   const SmoothedTarget target = smoothed_target(node.attrs<SoftmaxCrossEntropyAttrs>().smoothing, classes);
   const int tasks = Recorder::chunks(n);
   recorder.launch("", tasks, [=](const TaskContext& context) {
@@ -62,7 +62,7 @@ void record_softmax_cross_entropy_cpu(Recorder& recorder, const BoundNode& node)
 
 void record_softmax_cross_entropy_backward_cpu(Recorder& recorder, const BoundNode& node) {
   const Tensor logits = node.in[0], labels = node.in[1], dx = node.out[0];
-  const Index n = logits.shape[0], classes = logits.shape[1];
+  const Index n = logits.shape[0], classes = logits.shape[logits.shape.rank() - 1];
   const SmoothedTarget target = smoothed_target(node.attrs<SoftmaxCrossEntropyAttrs>().smoothing, classes);
   const auto inv_count = static_cast<float>(1.0 / static_cast<double>(n));
   const int tasks = Recorder::chunks(n);

@@ -103,7 +103,7 @@ void record_softmax_cross_entropy_cuda(Recorder& recorder, const BoundNode& node
   const auto samples = strided<SampleLoss>(node.workspace);
   const auto loss = strided<double>(node.out[0]), correct = strided<double>(node.out[1]);
   const Index n = node.in[0].shape[0];
-  const auto classes = static_cast<int>(node.in[0].shape[1]);
+  const auto classes = static_cast<int>(node.in[0].shape[node.in[0].shape.rank() - 1]);
   const SmoothedTarget target = smoothed_target(node.attrs<SoftmaxCrossEntropyAttrs>().smoothing, classes);
   const auto replicas = static_cast<unsigned>(recorder.replicas());
   const cudaStream_t stream = cuda_stream(recorder.device());
@@ -124,7 +124,7 @@ void record_softmax_cross_entropy_backward_cuda(Recorder& recorder, const BoundN
   const auto labels = strided<const std::int32_t>(node.in[1]);
   const auto dx = strided<float>(node.out[0]);
   const Index n = node.in[0].shape[0];
-  const auto classes = static_cast<int>(node.in[0].shape[1]);
+  const auto classes = static_cast<int>(node.in[0].shape[node.in[0].shape.rank() - 1]);
   const SmoothedTarget target = smoothed_target(node.attrs<SoftmaxCrossEntropyAttrs>().smoothing, classes);
   const auto inv_count = static_cast<float>(1.0 / static_cast<double>(n));
   const dim3 grid(blocks_for(n, kSamplesPerBlock), static_cast<unsigned>(recorder.replicas()));

@@ -87,6 +87,25 @@ TEST_CASE("convolution and its gradients equal double loops", "[kernels]") {
   }
 }
 
+TEST_CASE("convolution without bias adds nothing and has no bias gradient", "[kernels]") {
+  const ConvShape a{9, 6, 5, 5, 7, 3, 3, 2, 1};
+  Graph bare;
+  const ValueId x = add_trained(bare, "x", x_shape(a)), w = add_trained(bare, "w", w_shape(a));
+  const ValueId y = conv2d(bare, "conv", {x, w}, a.stride, a.pad);
+  const ValueId target = bare.add_input("target", {y_shape(a), DType::kU8});
+  const ValueId loss = image_loss(bare, "loss", y, target, LossKind::kMse);
+  differentiate(bare, loss, add_op());
+  GraphBench bench(bare);
+  const Data d{normal_values(a.x_size(), 1), normal_values(a.w_size(), 2), {}, {}};
+  fill(bench.values<float>(x), d.x);
+  fill(bench.values<float>(w), d.w);
+  fill(bench.values<std::uint8_t>(target), byte_values(a.y_size(), 3));
+  bench.run();
+  const std::vector<double> zeros(static_cast<std::size_t>(a.k), 0.0);
+  CHECK_SAME(compare_sums(bench.values<float>(y), conv_forward(a, doubles(d.x), doubles(d.w), zeros), 6e-7));
+  for (const GraphValue& value : bare.values()) CHECK(value.name.find("bias") == std::string::npos);
+}
+
 TEST_CASE("convolution equals PyTorch", "[kernels][golden]") {
   for (const ConvGolden& row : kConvGolden) {
     const auto& [n, h, w, c, k, r, s, stride, pad] = row.shape;

@@ -27,12 +27,12 @@ std::vector<std::string> sites_of(const EspcnGraph& built) {
 }  // namespace
 
 TEST_CASE("every model of the registry builds, trains and is tested", "[models]") {
-  const std::set<std::string> tested{"espcn"};
+  const std::set<std::string> tested{"espcn", "resnet18", "resnet20", "resnet50"};
   for (const ModelInfo& model : all_models()) {
     CHECK(tested.count(std::string(model.name)) == 1);
     CHECK(&find_model(model.name) == &model);
     Graph graph;
-    const BuiltModel built = model.build(graph, graph.add_input("image", {{1, 8, 8, 3}, DType::kU8}), {});
+    const BuiltModel built = model.build(graph, graph.add_input("image", {{1, 32, 32, 3}, DType::kU8}), {});
     CHECK(built.output != kNoValue);
     CHECK_FALSE(built.quantizers.empty());
   }

@@ -1,9 +1,12 @@
 // Ops of classifiers: the CUDA launches under the harness give the CPU's bits.
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
+#include "kernels/image_batch/image_batch.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
+#include "kernels/subsample_pad/subsample_pad.h"
 #include "tests/simt/compare_nodes.h"
+#include "tests/support/image_set.h"
 
 using namespace gridstep;
 using namespace gridstep::test;
@@ -64,6 +67,28 @@ TEST_CASE("pools") {
     check_node(graph, 1, {record_global_avg_pool_backward_cuda, fill_with_nan});
     check_node(graph, 2, {record_max_pool_cuda, fill_with_nan});
     check_node(graph, 3, {record_max_pool_backward_cuda, fill_places});
+  }
+}
+
+TEST_CASE("batches of images") {
+  const ImageSet few(3, 5), many(33, 34);
+  for (const ImageBatchAttrs& attrs :
+       {ImageBatchAttrs{few.table(), 4, 5, 0, false}, ImageBatchAttrs{few.table(), 2, 7, 3, true},
+        ImageBatchAttrs{many.table(), 3, 34, 2, true}}) {
+    Graph graph;
+    image_batch(graph, "batch", attrs);
+    check_node(graph, 0, {record_image_batch_cuda, fill_randomly});
+  }
+}
+
+TEST_CASE("shortcuts without parameters") {
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 5, 4, 3}, Shape{3, 8, 8, 16}}) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", {shape, DType::kF32});
+    const SubsamplePadAttrs attrs{2, 1, 2, shape[1], shape[2]};
+    graph.add_node("back", subsample_pad_backward_op(), attrs, {subsample_pad(graph, "small", x, attrs)});
+    check_node(graph, 0, {record_subsample_pad_cuda, fill_with_nan});
+    check_node(graph, 1, {record_subsample_pad_backward_cuda, fill_with_nan});
   }
 }
 

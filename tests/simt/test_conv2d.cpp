@@ -110,7 +110,8 @@ TEST_CASE("the epilogue rounds every operation and quantizes as the quantizer do
     bench.params[1].step = 9;
     simt::for_each_schedule(1, [&] {
       bench.run([&](Recorder& recorder) {
-        record_conv_epilogue(recorder, {.sums = sums.tensor,
+        record_conv_epilogue(recorder, {.channels = channels,
+                                        .sums = sums.tensor,
                                         .bias = bias.tensor,
                                         .x_step = x_step.tensor,
                                         .w_step = w_step.tensor,
@@ -146,17 +147,37 @@ TEST_CASE("the epilogue in place, without steps and quantizer") {
   const Shape shape{1, 31, 33, 5};
   Values<float> sums(shape, DType::kF32), bias({5}, DType::kF32);
   fill_floats(bias, 2, 0.3f);
+  for (const bool biased : {true, false}) {
+    Bench bench;
+    simt::for_each_schedule(1, [&] {
+      fill_floats(sums, 1, 1.0f);
+      const std::vector<float> before = copy_of(sums.of(1));
+      bench.run([&](Recorder& recorder) {
+        ConvEpilogue epilogue{};
+        epilogue.sums = epilogue.y = sums.tensor;
+        epilogue.channels = 5;
+        if (biased) epilogue.bias = bias.tensor;
+        record_conv_epilogue(recorder, epilogue);
+      });
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        REQUIRE(sums.at(1)[i] == (biased ? before[i] + bias.at(1)[i % 5] : before[i]));
+      }
+    });
+  }
+}
+
+TEST_CASE("scaled weights without a bias to finish") {
+  Values<float> dw({3, 3, 3, 7}, DType::kF32), x_step({1}, DType::kF32);
+  fill_floats(x_step, 3, 0.01f, 0.1f);
   Bench bench;
   simt::for_each_schedule(1, [&] {
-    fill_floats(sums, 1, 1.0f);
-    const std::vector<float> before = copy_of(sums.of(1));
+    fill_floats(dw, 2, 1.0f);
+    const std::vector<float> before = copy_of(dw.of(1));
     bench.run([&](Recorder& recorder) {
-      ConvEpilogue epilogue{};
-      epilogue.sums = epilogue.y = sums.tensor;
-      epilogue.bias = bias.tensor;
-      record_conv_epilogue(recorder, epilogue);
+      record_conv_weight_finish(recorder,
+                                {.partial = {}, .db = {}, .dw = dw.tensor, .x_step = x_step.tensor, .blocks = 0});
     });
-    for (std::size_t i = 0; i < before.size(); ++i) REQUIRE(sums.at(1)[i] == before[i] + bias.at(1)[i % 5]);
+    for (std::size_t i = 0; i < before.size(); ++i) REQUIRE(dw.at(1)[i] == before[i] * x_step.at(1)[0]);
   });
 }
 

@@ -10,6 +10,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
+#include "kernels/image_batch/image_batch.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/patch_batch/patch_batch.h"
@@ -21,6 +22,7 @@
 #include "kernels/relu/relu.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "kernels/ssim/ssim.h"
+#include "kernels/subsample_pad/subsample_pad.h"
 #include "kernels/tanh/tanh.h"
 #include "optim/optimizer.h"
 
@@ -41,6 +43,7 @@ void register_launchers(PluginRegistry& registry) {
       {"conv2d_backward_weight", record_conv2d_backward_weight_cuda},
       {"global_avg_pool", record_global_avg_pool_cuda},
       {"global_avg_pool_backward", record_global_avg_pool_backward_cuda},
+      {"image_batch", record_image_batch_cuda},
       {"image_loss", record_image_loss_cuda},
       {"image_loss_backward", record_image_loss_backward_cuda},
       {"max_pool", record_max_pool_cuda},
@@ -58,6 +61,8 @@ void register_launchers(PluginRegistry& registry) {
       {"softmax_cross_entropy", record_softmax_cross_entropy_cuda},
       {"softmax_cross_entropy_backward", record_softmax_cross_entropy_backward_cuda},
       {"ssim", record_ssim_cuda},
+      {"subsample_pad", record_subsample_pad_cuda},
+      {"subsample_pad_backward", record_subsample_pad_backward_cuda},
       {"tanh", record_tanh_cuda},
       {"tanh_backward", record_tanh_backward_cuda},
   };

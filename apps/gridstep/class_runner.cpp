@@ -1,0 +1,168 @@
+#include "apps/gridstep/class_runner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+
+namespace gridstep {
+namespace {
+
+constexpr std::int64_t kTrainSample = 1000;  // training images that are evaluated beside the validation set
+
+std::string data_key(const Config& c) {
+  std::string key;
+  for (const char* name : {"data.name", "data.root", "data.size", "data.train_limit", "data.val_limit",
+                           "data.synthetic_images", "data.synthetic_val_images"}) {
+    key += c.text(name) + "\n";
+  }
+  return key;
+}
+
+LabelledDataset open_split(const Config& config, const std::string& split) {
+  LabelledDataset dataset = open_labelled_dataset(labelled_data(config, split));
+  log_info("data: {}: {}", split, dataset.description());
+  return dataset;
+}
+
+class ClassTraining final : public TrainingTask {
+ public:
+  ClassTraining(ClassTask task, const ImageTable& table, std::int64_t steps, std::string digest, ClassEvaluator val,
+                ClassEvaluator sample)
+      : task_(std::move(task)),
+        table_(table),
+        steps_(steps),
+        digest_(std::move(digest)),
+        val_(std::move(val)),
+        sample_(std::move(sample)) {}
+
+  TrainingGraphs graphs() const override {
+    TrainingGraphs graphs;
+    graphs.train = [task = task_, table = table_](bool quantized) {
+      return class_training_graph(task, table, quantized);
+    };
+    if (task_.options.quant.enabled) {
+      graphs.calibration = [task = task_, table = table_] { return class_calibration_graph(task, table); };
+    }
+    return graphs;
+  }
+  std::int64_t batch() const override { return task_.batch; }
+  std::int64_t steps_per_epoch() const override { return steps_; }
+  std::string data_digest() const override { return digest_; }
+
+  std::vector<Measured> measure(const ParameterStore& store, Split split, bool quantized, bool) override {
+    std::vector<Measured> measured;
+    ClassEvaluator& evaluator = split == Split::kVal ? val_ : sample_;
+    for (const ClassMetrics& m : evaluator.evaluate(store, quantized)) {
+      measured.push_back({{{"top1", m.top1}, {"top5", m.top5}, {"loss", m.loss}}, m.fault});
+    }
+    return measured;
+  }
+
+ private:
+  ClassTask task_;
+  ImageTable table_;
+  std::int64_t steps_;
+  std::string digest_;
+  ClassEvaluator val_, sample_;
+};
+
+// An epoch is one permutation of the images, its incomplete last batch dropped.
+std::int64_t steps_of(const Config& c, const LabelledDataset& train) {
+  const std::int64_t chosen = c.get_int("train.steps_per_epoch"), whole = train.count() / c.get_int("train.batch");
+  if (whole < 1) {
+    fail<DataError>("{} training images are less than one batch: train.batch = {}", train.count(),
+                    c.get_int("train.batch"));
+  }
+  if (chosen > whole) {
+    fail<DataError>("train.steps_per_epoch = {}: {} training images are {} batches of {}", chosen, train.count(), whole,
+                    c.get_int("train.batch"));
+  }
+  return chosen > 0 ? chosen : whole;
+}
+
+// Shares of the classes, the largest first.
+std::vector<double> class_shares(const LabelledDataset& dataset) {
+  std::vector<double> shares(static_cast<std::size_t>(dataset.classes()));
+  for (const std::int32_t label : dataset.labels()) shares[static_cast<std::size_t>(label)] += 1.0;
+  for (double& share : shares) share /= static_cast<double>(dataset.count());
+  std::sort(shares.rbegin(), shares.rend());
+  return shares;
+}
+
+}  // namespace
+
+ClassRunner::Data& ClassRunner::data(const Config& config) {
+  const std::string key = data_key(config);
+  if (data_ && data_->key == key) return *data_;
+  data_.reset();
+  LabelledDataset train = open_split(config, "train"), val = open_split(config, "val");
+  if (train.class_names() != val.class_names()) {
+    fail<DataError>("training and validation images have different classes: {} and {}", train.classes(), val.classes());
+  }
+  data_ = std::make_unique<Data>(Data{key, std::move(train), std::move(val), nullptr});
+  data_->resident = std::make_unique<ResidentImages>(device(), data_->train);
+  return *data_;
+}
+
+ClassEvaluator ClassRunner::evaluator(const Config& config, Split split) {
+  const Data& d = data(config);
+  const ClassTask task = class_task(config, d.train.classes());
+  if (split == Split::kVal) return {task, d.val, d.val.count(), evaluation_budget()};
+  return {task, d.train, kTrainSample, evaluation_budget()};
+}
+
+std::unique_ptr<TrainingTask> ClassRunner::make_task(const Config& config) {
+  const Data& d = data(config);
+  return std::make_unique<ClassTraining>(class_task(config, d.train.classes()), d.resident->table(),
+                                         steps_of(config, d.train), d.train.digest() + "-" + d.val.digest(),
+                                         evaluator(config, Split::kVal), evaluator(config, Split::kTrain));
+}
+
+Graph ClassRunner::training_graph(const Config& config) {
+  const Data& d = data(config);
+  const ClassTask task = class_task(config, d.train.classes());
+  return class_training_graph(task, d.resident->table(), task.options.quant.enabled);
+}
+
+Bytes ClassRunner::evaluation_bytes(const Config& config, int replicas) {
+  const bool quantizes = class_task(config, data(config).train.classes()).options.quant.enabled;
+  const bool warms_up = config.get_int("quant.float_epochs") > 0;
+  Bytes total = 0;
+  for (const Split split : {Split::kVal, Split::kTrain}) {
+    const ClassEvaluator e = evaluator(config, split);
+    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, false) : 0;
+    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, quantizes));
+  }
+  return total;
+}
+
+Floor ClassRunner::floor(const Config& config) {
+  const std::vector<double> shares = class_shares(data(config).val);
+  const std::string metric = metric_of(config);
+  double value = 0.0;
+  if (metric == "loss") {
+    for (const double share : shares) value -= share > 0.0 ? share * std::log(share) : 0.0;
+    return {"class frequencies", value};
+  }
+  const std::size_t first = std::min<std::size_t>(shares.size(), metric == "top5" ? 5 : 1);
+  for (std::size_t i = 0; i < first; ++i) value += 100.0 * shares[i];
+  return {"majority", value};
+}
+
+std::vector<Floor> ClassRunner::references(const Config& config) {
+  const auto classes = static_cast<double>(data(config).val.classes());
+  const std::string metric = metric_of(config);
+  if (metric == "loss") return {{"chance", std::log(classes)}};
+  return {{"chance", 100.0 * std::min(1.0, (metric == "top5" ? 5.0 : 1.0) / classes)}};
+}
+
+std::string ClassRunner::protocol(const Config& config) {
+  const std::string metric = metric_of(config);
+  const std::int64_t count = data(config).val.count();
+  if (metric == "loss") return fmt::format("cross-entropy, mean over {} validation images", count);
+  return fmt::format("top-{} in percent, {} validation images uncropped", metric == "top5" ? 5 : 1, count);
+}
+
+}  // namespace gridstep

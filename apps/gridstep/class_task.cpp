@@ -1,0 +1,94 @@
+#include "apps/gridstep/class_task.h"
+
+#include "apps/gridstep/network_config.h"
+#include "engine/graph/backward.h"
+#include "engine/passes/emit_codes.h"
+#include "kernels/add/add.h"
+#include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
+
+namespace gridstep {
+namespace {
+
+ModelOptions model_options(const ClassTask& task, bool quantized, NormMode norm) {
+  ModelOptions options = task.options;
+  options.quant.enabled = options.quant.enabled && quantized;
+  options.norm = norm;
+  return options;
+}
+
+ImageBatch training_batch(Graph& graph, const ClassTask& task, const ImageTable& table) {
+  return image_batch(graph, "batch",
+                     {.table = table, .batch = task.batch, .crop = table.side, .pad = task.pad, .mirror = task.mirror});
+}
+
+}  // namespace
+
+ClassTask class_task(const Config& c, int classes) {
+  ClassTask task;
+  task.model = c.get_string("model.name");
+  find_model(task.model);
+  task.options.classes = classes;
+  task.options.stem = c.get_string("model.stem");
+  task.options.shortcut = c.get_string("model.shortcut");
+  task.options.quant = quant_config(c);
+  task.smoothing = static_cast<float>(c.get_float("train.label_smoothing"));
+  task.batch = c.get_int("train.batch");
+  task.pad = static_cast<int>(c.get_int("data.crop_padding"));
+  task.mirror = c.get_bool("data.mirror");
+  task.fuse = c.get_string("run.fuse") == "all";
+  task.conv = conv_engine(c.get_string("run.conv"));
+  return task;
+}
+
+LabelledOptions labelled_data(const Config& c, const std::string& split) {
+  const bool train = split == "train";
+  LabelledOptions o;
+  o.name = c.get_string("data.name");
+  o.root = c.get_string("data.root");
+  o.split = split;
+  o.size = static_cast<int>(c.get_int("data.size"));
+  o.limit = static_cast<int>(c.get_int(train ? "data.train_limit" : "data.val_limit"));
+  o.synthetic_images = static_cast<int>(c.get_int(train ? "data.synthetic_images" : "data.synthetic_val_images"));
+  return o;
+}
+
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized) {
+  Graph graph;
+  const ImageBatch batch = training_batch(graph, task, table);
+  const BuiltModel model =
+      find_model(task.model).build(graph, batch.images, model_options(task, quantized, NormMode::kTraining));
+  const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, batch.labels, {task.smoothing});
+  set_conv_engine(graph, task.conv);
+  if (task.fuse) fuse(graph);
+  differentiate(graph, head.loss, add_op());
+  if (task.fuse) emit_weight_codes(graph);
+  return graph;
+}
+
+CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table) {
+  CalibrationGraph result;
+  const ImageBatch batch = training_batch(result.graph, task, table);
+  const BuiltModel model =
+      find_model(task.model).build(result.graph, batch.images, model_options(task, true, NormMode::kCalibrate));
+  set_conv_engine(result.graph, task.conv);
+  add_calibration_sites(result, model.quantizers);
+  return result;
+}
+
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
+                             std::vector<FusionNote>* notes) {
+  Graph graph;
+  const ValueId images = graph.add_input("images", {{batch, side, side, 3}, DType::kU8}, Storage::kShared);
+  const ValueId labels = graph.add_input("labels", {{batch}, DType::kS32}, Storage::kShared);
+  const BuiltModel model =
+      find_model(task.model).build(graph, images, model_options(task, quantized, NormMode::kFrozen));
+  const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {task.smoothing});
+  set_conv_engine(graph, task.conv);
+  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(fused);
+  graph.mark_output(head.loss);
+  graph.mark_output(head.correct);
+  return graph;
+}
+
+}  // namespace gridstep

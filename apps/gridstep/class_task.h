@@ -1,0 +1,38 @@
+// Classification as a task: the graphs of training, calibration and measurement for a configuration.
+#pragma once
+
+#include <string>
+
+#include "data/labelled.h"
+#include "engine/passes/fuse.h"
+#include "engine/study/config.h"
+#include "engine/train/population.h"
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/image_batch/image_batch.h"
+#include "models/model.h"
+
+namespace gridstep {
+
+struct ClassTask {
+  std::string model;
+  ModelOptions options;  // classes: those of the data
+  float smoothing = 0.0f;
+  Index batch = 128;
+  int pad = 0;  // of the random crop
+  bool mirror = false;
+  bool fuse = true;
+  ConvEngine conv = ConvEngine::kAuto;
+};
+
+ClassTask class_task(const Config& config, int classes);
+LabelledOptions labelled_data(const Config& config, const std::string& split);
+
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized);
+CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table);
+
+// Inputs "images" (u8 (N, side, side, 3), shared) and "labels" (s32 (N), shared) -> outputs "loss" (f64, the mean) and
+// "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics.
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
+                             std::vector<FusionNote>* notes = nullptr);
+
+}  // namespace gridstep

@@ -1,0 +1,68 @@
+#include "data/labelled.h"
+
+#include <algorithm>
+#include <array>
+
+#include "data/hash.h"
+#include "engine/base/error.h"
+#include "engine/base/names.h"
+
+namespace gridstep {
+namespace {
+
+struct Kind {
+  std::string_view name;
+  LabelledImages (*load)(const LabelledOptions& options);
+};
+
+constexpr std::array kKinds{
+    Kind{"cifar10", load_cifar10},
+    Kind{"synthetic", load_gratings},
+};
+
+std::string digest_of(const LabelledImages& images) {
+  Hasher hasher;
+  hasher.add_number(static_cast<std::uint64_t>(images.side));
+  for (const std::string& name : images.class_names) hasher.add_text(name);
+  for (const std::int32_t label : images.labels) hasher.add_number(static_cast<std::uint64_t>(label));
+  hasher.add(images.pixels.data(), images.pixels.size());
+  return hex(hasher.digest());
+}
+
+}  // namespace
+
+LabelledDataset::LabelledDataset(LabelledImages images) : images_(std::move(images)), digest_(digest_of(images_)) {}
+
+ImageView LabelledDataset::image(std::int64_t i) const {
+  const std::size_t bytes = static_cast<std::size_t>(side()) * static_cast<std::size_t>(side()) * 3;
+  return {side(), side(), 3, images_.pixels.data() + static_cast<std::size_t>(i) * bytes};
+}
+
+std::string LabelledDataset::description() const {
+  return fmt::format("{}: {} images of {}x{} pixels in {} classes", images_.layout, count(), side(), side(), classes());
+}
+
+double LabelledDataset::majority_rate() const {
+  std::vector<std::int64_t> counts(images_.class_names.size());
+  for (const std::int32_t label : images_.labels) ++counts[static_cast<std::size_t>(label)];
+  return static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(count());
+}
+
+LabelledDataset open_labelled_dataset(const LabelledOptions& options) {
+  if (options.split != "train" && options.split != "val")
+    fail<ConfigError>("no split named '{}'; there are train and val", options.split);
+  for (const Kind& kind : kKinds) {
+    if (kind.name == options.name) return LabelledDataset(kind.load(options));
+  }
+  const std::vector<std::string> names = labelled_dataset_names();
+  fail<ConfigError>("no labelled data set named '{}'{}; there are: {}", options.name, did_you_mean(options.name, names),
+                    join(names));
+}
+
+std::vector<std::string> labelled_dataset_names() {
+  std::vector<std::string> names;
+  for (const Kind& kind : kKinds) names.emplace_back(kind.name);
+  return names;
+}
+
+}  // namespace gridstep

@@ -1,0 +1,134 @@
+// Promise 4 for classifiers: the same bits run to run, for any number of threads, stopped and resumed, alone or in a
+// population, fused or not. Compared are whole checkpoint files, byte for byte. And that a network learns.
+#include "apps/gridstep/class_runner.h"
+#include "engine/base/error.h"
+#include "engine/study/definition.h"
+#include "engine/study/grid.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+
+using namespace gridstep;
+using gridstep::test::TemporaryFolder;
+
+namespace {
+
+constexpr const char* kStudy = R"(
+[study]
+name = "bits"
+[model]
+name = "resnet20"
+[train]
+epochs = 2
+batch = 9
+label_smoothing = 0.1
+[data]
+name = "synthetic"
+synthetic_images = 30
+synthetic_val_images = 20
+crop_padding = 4
+mirror = true
+[quant]
+float_epochs = 1
+weight_bits = 4
+activation_bits = 4
+[optim]
+lr = 0.01
+[grid]
+optim.name = ["sgd", "adam"]
+train.seed = [0, 1]
+)";
+
+struct Options {
+  std::int64_t threads = 2;
+  std::string fuse = "all";
+  std::vector<std::string> set{};
+};
+
+std::vector<Cell> cells_of(const Options& o) {
+  Study study = parse_study(kStudy, "test");
+  study.base.set("run.threads", o.threads, "test");
+  study.base.set("run.device", std::string("cpu"), "test");
+  study.base.set("run.fuse", o.fuse, "test");
+  for (const auto& s : o.set) apply_set(study, s);
+  return expand_cells(study);
+}
+
+std::vector<CellOutcome> train(const fs::path& folder, std::span<const Cell> cells, bool resume = false) {
+  ClassRunner runner(open_device(cells.front().config));
+  return runner.run(cells, {.folder = folder, .resume = resume, .label = ""});
+}
+
+std::string last_checkpoint(const fs::path& folder, const Cell& cell) {
+  return read_file(folder / "cells" / cell.name / "checkpoints" / "last.safetensors");
+}
+
+// Trains the cells as one population and returns their last checkpoints.
+std::vector<std::string> checkpoints(const Options& o, std::size_t only = SIZE_MAX) {
+  const TemporaryFolder folder;
+  auto cells = cells_of(o);
+  if (only != SIZE_MAX) cells = {cells[only]};
+  train(folder.path(), cells);
+  std::vector<std::string> files;
+  for (const Cell& cell : cells) files.push_back(last_checkpoint(folder.path(), cell));
+  return files;
+}
+
+const std::vector<std::string>& reference() {
+  static const std::vector<std::string> files = checkpoints({});
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("classifiers: threads and fusion change no bit") {
+  CHECK((checkpoints({.threads = 1}) == reference()));
+  CHECK((checkpoints({.threads = 3, .fuse = "none"}) == reference()));
+  for (std::size_t i = 1; i < reference().size(); ++i) CHECK((reference()[i] != reference()[0]));
+}
+
+TEST_CASE("classifiers: every replica equals its solo run") {
+  for (const std::size_t i : {1u, 2u}) {
+    CAPTURE(i);
+    CHECK((checkpoints({}, i) == std::vector<std::string>{reference()[i]}));
+  }
+}
+
+TEST_CASE("classifiers: stopped after the float phase and resumed equals uninterrupted") {
+  const std::vector<std::string> longer = {"train.epochs=3"};
+  const auto uninterrupted = checkpoints({.set = longer});
+  const TemporaryFolder folder;
+  train(folder.path(), cells_of({}));  // its rate is constant: what a stop after two epochs would leave
+  const auto cells = cells_of({.set = longer});
+  train(folder.path(), std::span(cells).first(3), true);
+  train(folder.path(), std::span(cells).subspan(3), true);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    CAPTURE(cells[i].name);
+    CHECK((last_checkpoint(folder.path(), cells[i]) == uninterrupted[i]));
+  }
+}
+
+TEST_CASE("classifiers: a short training beats the majority class by far") {
+  const TemporaryFolder folder;
+  const auto cells =
+      cells_of({.set = {"train.epochs=4", "quant.float_epochs=2", "train.batch=20", "optim.lr=0.003",
+                        "data.synthetic_images=600", "data.synthetic_val_images=100", "data.mirror=false",
+                        "data.crop_padding=0", "quant.weight_bits=8", "quant.activation_bits=8"}});
+  const auto outcome = train(folder.path(), std::span(cells).subspan(2, 1));  // adam
+  REQUIRE(outcome[0].status == "ok");
+  CHECK(outcome[0].metrics.at("top1") > 30.0);
+  CHECK(outcome[0].metrics.at("top5") > 70.0);
+}
+
+TEST_CASE("classifiers: floors and what cannot be trained") {
+  const auto cells = cells_of({});
+  ClassRunner runner(open_device(cells.front().config));
+  const Floor floor = runner.floor(cells.front().config);
+  CHECK(floor.name == "majority");
+  CHECK(floor.value == Approx(10.0));
+  CHECK(runner.references(cells.front().config)[0].value == Approx(10.0));
+  const auto large = cells_of({.set = {"train.batch=31"}});
+  const TemporaryFolder folder;
+  CHECK_THROWS_AS(train(folder.path(), std::span(large).first(1)), DataError);
+  CHECK_THROWS_WITH(cells_of({.set = {"data.name=div2k"}}), Catch::Matchers::Contains("classification"));
+  CHECK_THROWS_WITH(cells_of({.set = {"study.metric=psnr_y"}}), Catch::Matchers::Contains("psnr_y"));
+}
