@@ -102,5 +102,7 @@ fi
 echo "build: done in $((SECONDS - start)) s"
 
 ln -sfn build/quickstart/gridstep gridstep
-echo "run: ./gridstep study quickstart --resume"
-exec ./gridstep study quickstart --resume
+for study in quickstart quickstart-classification; do
+  echo "run: ./gridstep study $study --resume"
+  ./gridstep study "$study" --resume
+done

@@ -1,9 +1,8 @@
 // Generated classification images: striped textures, whose direction is the class.
 //
 // An image is a triangular wave along one of ten directions 18 degrees apart, with a period of 4 to 9 pixels, random
-// phase, two random colours, and uniform noise that is mostly stronger than the wave. Colour and brightness say nothing
-// of the class; single pixels neither. Integer arithmetic only, and Philox keyed by (seed, Purpose::kSynthetic, image):
-// the same bits on every machine.
+// phase, two random colours, and uniform noise. Colour and brightness say nothing of the class; single pixels neither.
+// Integer arithmetic only, and Philox keyed by (seed, Purpose::kSynthetic, image): the same bits on every machine.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -19,7 +18,7 @@ namespace {
 constexpr int kSide = 32;
 constexpr int kClasses = 10;
 constexpr int kMaxImages = 1 << 20;
-constexpr int kNoise = 48;  // largest deviation, in levels of 255
+constexpr int kNoise = 64;  // largest deviation, in levels of 255
 
 struct Direction {
   int x, y;  // unit vector times 1024
@@ -50,10 +49,10 @@ void draw_grating(std::uint64_t seed, std::uint32_t image, std::uint8_t* out) {
   const Philox4 shape = philox(key, 0), colour = philox(key, 1), contrast = philox(key, 2);
   const Direction direction = kDirections[image % kClasses];
   const int period = between(shape.v[0], 4 * 1024, 9 * 1024), phase = between(shape.v[1], 0, period - 1);
-  int base[3], swing[3];
+  int base[3], swing[3];  // a channel may fall where another rises
   for (int c = 0; c < 3; ++c) {
-    base[c] = between(colour.v[c], 64, 160);
-    swing[c] = between(contrast.v[c], -48, 48);
+    base[c] = between(colour.v[c], 80, 144);
+    swing[c] = between(contrast.v[c], 32, 80) * ((shape.v[2] >> c & 1u) != 0 ? -1 : 1);
   }
   std::uint64_t index = 3;
   for (int y = 0; y < kSide; ++y) {
