@@ -1,0 +1,111 @@
+// Residual networks against PyTorch: logits, loss, running statistics, gradients.
+#include <cmath>
+
+#include "engine/graph/backward.h"
+#include "kernels/add/add.h"
+#include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
+#include "models/model.h"
+#include "tests/golden/resnet/resnet_golden.h"
+#include "tests/support/bind.h"
+#include "tests/support/compare.h"
+#include "tests/support/program_bench.h"
+
+using namespace gridstep;
+using namespace gridstep::test;
+
+namespace {
+
+constexpr Index kSamples = 4;
+constexpr int kClasses = 10;
+
+// The script's formulas (tests/golden/resnet/make_resnet_golden.py).
+std::int64_t integer(std::size_t i, std::int64_t salt, std::int64_t modulus) {
+  return (static_cast<std::int64_t>(i) + 1) * (2 * salt + 7) * 7919 % 65521 % modulus;
+}
+
+void fill_parameter(const ParameterInfo& info, std::span<float> to) {
+  std::int64_t salt = 0;
+  for (const char c : info.name) salt += static_cast<unsigned char>(c);
+  salt %= 997;
+  double scale = 0.25, middle = 0.0;
+  if (info.name == "fc.weight") {
+    scale = 0.125;
+  } else if (info.shape.rank() == 4) {
+    const double fan_in = static_cast<double>(info.shape[1] * info.shape[2] * info.shape[3]);
+    scale = std::exp2(std::nearbyint(std::log2(std::sqrt(6.0 / fan_in))));
+  } else if (info.name.ends_with("weight")) {
+    middle = 1.0;
+  }
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    to[i] = static_cast<float>(static_cast<double>(integer(i, salt, 129) - 64) / 64.0 * scale + middle);
+  }
+}
+
+Graph network(const ResnetGolden& golden, NormMode norm) {
+  Graph graph;
+  const ValueId image = graph.add_input("image", {{kSamples, golden.side, golden.side, 3}, DType::kU8});
+  const ValueId labels = graph.add_input("labels", {{kSamples}, DType::kS32});
+  ModelOptions options;
+  options.classes = kClasses;
+  options.quant.enabled = false;
+  options.norm = norm;
+  const BuiltModel model = find_model(golden.model).build(graph, image, options);
+  const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {0.1f});
+  if (norm == NormMode::kTraining) differentiate(graph, head.loss, add_op());
+  graph.mark_output(model.output);
+  graph.mark_output(head.loss);
+  return graph;
+}
+
+template <class Tensors>
+void fill_inputs(Tensors image, std::span<std::int32_t> labels) {
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(integer(i, 4, 251));
+  const std::int32_t wanted[] = {3, 0, 9, 5};
+  std::copy_n(wanted, kSamples, labels.begin());
+}
+
+// Of the largest magnitude among what is wanted: single small elements may cancel.
+void check_close(std::span<const float> got, const std::vector<double>& want, double tolerance) {
+  double largest = 0.0;
+  for (const double v : want) largest = std::max(largest, std::fabs(v));
+  CHECK_SAME(compare(got, want, {.abs = tolerance * largest}));
+}
+
+}  // namespace
+
+TEST_CASE("float residual networks agree with PyTorch", "[models][golden]") {
+  REQUIRE(kResnetGolden.size() == 2);
+  for (const ResnetGolden& golden : kResnetGolden) {
+    INFO(golden.model);
+    ProgramBench bench(network(golden, NormMode::kTraining), {.threads = 2});
+    bench.store().initialise({1});  // running statistics of 0 and 1
+    for (const ParameterInfo& p : bench.store().table()) {
+      if (p.role != Role::kState) fill_parameter(p, bench.parameter(p.name));
+    }
+    fill_inputs(bench.values<std::uint8_t>("image"), bench.values<std::int32_t>("labels"));
+    bench.run();
+    check_close(bench.values<float>("fc"), golden.logits, 1e-4);
+    CHECK_SAME(compare(bench.values<double>("loss:0"), std::vector<double>{golden.loss}, {.rel = 1e-5}));
+    const auto first = [&](const std::string& name) { return bench.parameter(golden.last_norm + name).first(8); };
+    check_close(first(".running_mean"), golden.mean, 1e-4);
+    check_close(first(".running_var"), golden.var, 1e-4);
+    for (const ResnetGradient& want : golden.gradients) {
+      INFO(want.parameter);
+      const auto g = bench.gradient(want.parameter);
+      double squares = 0.0;
+      for (const float v : g) squares += static_cast<double>(v) * static_cast<double>(v);
+      CHECK_SAME(compare(std::vector<double>{std::sqrt(squares)}, std::vector<double>{want.norm}, {.rel = 1e-4}));
+      for (std::size_t i = 0; i < 4; ++i) {
+        const double got = static_cast<double>(g[i * (g.size() - 1) / 3]);
+        CHECK(std::fabs(got - want.picked[i]) <= 1e-4 * want.norm);
+      }
+    }
+
+    Program frozen(network(golden, NormMode::kFrozen), bench.store());
+    const Tensor image = frozen.tensor("image"), labels = frozen.tensor("labels"), logits = frozen.tensor("fc");
+    fill_inputs(std::span<std::uint8_t>(image.at<std::uint8_t>(0), static_cast<std::size_t>(image.elements())),
+                {labels.at<std::int32_t>(0), static_cast<std::size_t>(kSamples)});
+    frozen.run();
+    check_close({logits.at<float>(0), static_cast<std::size_t>(logits.elements())}, golden.evaluated, 1e-4);
+  }
+}
