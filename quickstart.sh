@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the command line, and runs the study "quickstart". Run again, it shows the study's table again.
+# Installs what is missing, builds the command line, and runs the studies "quickstart" and "quickstart-classification". Run
+# again, it shows their tables again.
 set -euo pipefail
 
 usage() {
@@ -7,7 +8,8 @@ usage() {
 usage: ./quickstart.sh [--cuda]
 
 Installs what is missing (Debian and Ubuntu, through apt), builds the gridstep command into build/quickstart, links ./gridstep to it,
-and runs `./gridstep study quickstart --resume`: ten optimizers, three seeds, synthetic images.
+and runs two studies on generated images: `./gridstep study quickstart --resume` (ten optimizers, three seeds, super-resolution) and
+`./gridstep study quickstart-classification --resume` (ResNet-20 in floats and at 8, 4 and 2 bits).
 
   --cuda    build the CUDA part also where no GPU is seen; without it, the CUDA part is built where a GPU, nvcc and cuDNN are there
   --help    this text
