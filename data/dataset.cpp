@@ -1,13 +1,12 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 
 #include "data/batches.h"
 #include "data/pack.h"
+#include "data/pack_cache.h"
 #include "data/sr_source.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
@@ -57,20 +56,6 @@ std::string source_key(const SrSource& source, const SrDataOptions& options) {
   return hex(hasher.digest()).substr(0, 16);
 }
 
-void require_enough(std::size_t usable, std::size_t total, const SrDataOptions& options,
-                    const std::vector<SkippedFile>& skipped) {
-  if (usable * 10 >= total * 9 && usable > 0) return;
-  std::string list;
-  constexpr std::size_t kShown = 10;
-  for (std::size_t i = 0; i < std::min(kShown, skipped.size()); ++i)
-    list += fmt::format("\n  {}: {}", skipped[i].name, skipped[i].reason);
-  if (skipped.size() > kShown) list += fmt::format("\n  and {} more", skipped.size() - kShown);
-  fail<DataError>(
-      "only {} of the {} {} photos in '{}' can be used; at least 90 % must be\n"
-      "  `gridstep data check` lists every fault; repair or remove these files:{}",
-      usable, total, options.split, options.root.string(), list);
-}
-
 // Decodes and reduces all photos of the source into the pack at `path`.
 void build_pack(const SrSource& source, const SrDataOptions& options, const fs::path& path) {
   const std::size_t n = photo_count(source, options);
@@ -101,30 +86,9 @@ void build_pack(const SrSource& source, const SrDataOptions& options, const fs::
       meta.official_lr += pairs[i]->official_lr ? 1 : 0;
       pairs[i].reset();
     });
-    require_enough(n - meta.skipped.size(), n, options, meta.skipped);
+    require_enough(n, meta.skipped, {options.split, options.root});
     writer.finish(meta);
   });
-}
-
-// Another process may be building the pack right now: a temporary file counts as left behind only after a while.
-bool is_leftover(const fs::directory_entry& entry, const std::string& name) {
-  if (name.find(".pack.tmp") == std::string::npos) return false;
-  std::error_code error;
-  const auto age = fs::file_time_type::clock::now() - entry.last_write_time(error);
-  return !error && age > std::chrono::hours(1);
-}
-
-// Removes packs of earlier states of the same sources, and what a killed process left of one.
-void remove_outdated(const fs::path& folder, const std::string& prefix, const fs::path& current) {
-  std::error_code error;
-  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    const bool pack = name.starts_with(prefix) && name.size() == current.filename().string().size() &&
-                      it->path().extension() == ".pack";
-    std::error_code ignored;
-    const bool outdated = pack && name != current.filename().string();
-    if (outdated || (name.starts_with(prefix) && is_leftover(*it, name))) fs::remove(it->path(), ignored);
-  }
 }
 
 std::unique_ptr<Pack> open_existing(const fs::path& path) {
@@ -166,33 +130,19 @@ std::string SrDataset::description() const {
 SrDataset open_sr_dataset(const SrDataOptions& options) {
   check_options(options);
   const std::unique_ptr<SrSource> source = find_kind(options.name).open(options);
-  const fs::path folder = options.cache_dir.empty() ? default_cache_dir() : options.cache_dir;
+  const fs::path folder = pack_folder(options.cache_dir);
   const std::string prefix = pack_prefix(*source, options);
   const fs::path path = folder / (prefix + source_key(*source, options) + ".pack");
 
   std::unique_ptr<Pack> pack = open_existing(path);
   if (!pack) {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) fail("cannot create the folder for packs {}: {}", folder.string(), error.message());
+    make_pack_folder(folder);
     build_pack(*source, options, path);
-    remove_outdated(folder, prefix, path);
+    remove_outdated_packs(path, prefix);
     pack = std::make_unique<Pack>(path);
   }
-  if (!pack->meta().skipped.empty()) {
-    const SkippedFile& first = pack->meta().skipped.front();
-    log_warn("{} {}: {} of {} files skipped (first: {}: {})", options.name, options.split, pack->meta().skipped.size(),
-             pack->meta().skipped.size() + pack->photos().size(), first.name, first.reason);
-  }
+  warn_of_skipped(fmt::format("{} {}", options.name, options.split), pack->meta().skipped, pack->photos().size());
   return SrDataset(path, std::move(pack));
-}
-
-fs::path default_cache_dir() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
-    return fs::path(cache) / "gridstep";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return fs::path(home) / ".cache" / "gridstep";
-  return fs::temp_directory_path() / "gridstep-cache";
 }
 
 }  // namespace gridstep

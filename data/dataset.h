@@ -17,6 +17,7 @@
 
 #include "data/bicubic.h"
 #include "data/image.h"
+#include "data/skipped.h"
 #include "engine/base/file.h"
 
 namespace gridstep {
@@ -27,12 +28,6 @@ struct SrPhoto {
   std::string name;  // path below the split's folder, or "synthetic-000012"
   ImageView lr;      // (h, w, 3)
   ImageView hr;      // (scale*h, scale*w, 3)
-};
-
-struct SkippedFile {
-  std::string name;
-  std::string reason;
-  bool operator==(const SkippedFile&) const = default;
 };
 
 struct SrDataOptions {
@@ -74,8 +69,5 @@ class SrDataset {
 SrDataset open_sr_dataset(const SrDataOptions& options);
 
 std::vector<std::string> sr_dataset_names();
-
-// $XDG_CACHE_HOME/gridstep, else $HOME/.cache/gridstep, else gridstep-cache in the system's temporary folder.
-fs::path default_cache_dir();
 
 }  // namespace gridstep

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "data/hash.h"
+#include "data/labelled_photos.h"
 #include "engine/base/error.h"
 #include "engine/base/names.h"
 
@@ -13,19 +14,33 @@ namespace {
 struct Kind {
   std::string_view name;
   LabelledImages (*load)(const LabelledOptions& options);
+  PhotoListing (*list)(const LabelledOptions& options);  // where the images are photos
 };
 
 constexpr std::array kKinds{
-    Kind{"cifar10", load_cifar10},
-    Kind{"synthetic", load_gratings},
+    Kind{"cifar10", load_cifar10, nullptr},
+    Kind{"food101", nullptr, list_food101},
+    Kind{"image_folder", nullptr, list_labelled_folder},
+    Kind{"synthetic", load_gratings, nullptr},
+    Kind{"tsinghua_dogs", nullptr, list_tsinghua_dogs},
 };
+
+const Kind& find_kind(const LabelledOptions& options) {
+  if (options.split != "train" && options.split != "val")
+    fail<ConfigError>("no split named '{}'; there are train and val", options.split);
+  for (const Kind& kind : kKinds)
+    if (kind.name == options.name) return kind;
+  const std::vector<std::string> names = labelled_dataset_names();
+  fail<ConfigError>("no labelled data set named '{}'{}; there are: {}", options.name, did_you_mean(options.name, names),
+                    join(names));
+}
 
 std::string digest_of(const LabelledImages& images) {
   Hasher hasher;
   hasher.add_number(static_cast<std::uint64_t>(images.side));
   for (const std::string& name : images.class_names) hasher.add_text(name);
   for (const std::int32_t label : images.labels) hasher.add_number(static_cast<std::uint64_t>(label));
-  hasher.add(images.pixels.data(), images.pixels.size());
+  hasher.add(images.data(), images.bytes());
   return hex(hasher.digest());
 }
 
@@ -35,11 +50,13 @@ LabelledDataset::LabelledDataset(LabelledImages images) : images_(std::move(imag
 
 ImageView LabelledDataset::image(std::int64_t i) const {
   const std::size_t bytes = static_cast<std::size_t>(side()) * static_cast<std::size_t>(side()) * 3;
-  return {side(), side(), 3, images_.pixels.data() + static_cast<std::size_t>(i) * bytes};
+  return {side(), side(), 3, images_.data() + static_cast<std::size_t>(i) * bytes};
 }
 
 std::string LabelledDataset::description() const {
-  return fmt::format("{}: {} images of {}x{} pixels in {} classes", images_.layout, count(), side(), side(), classes());
+  const std::string left_out = skipped().empty() ? "" : fmt::format(", {} files left out", skipped().size());
+  return fmt::format("{}: {} images of {}x{} pixels in {} classes{}", images_.layout, count(), side(), side(),
+                     classes(), left_out);
 }
 
 double LabelledDataset::majority_rate() const {
@@ -49,14 +66,24 @@ double LabelledDataset::majority_rate() const {
 }
 
 LabelledDataset open_labelled_dataset(const LabelledOptions& options) {
-  if (options.split != "train" && options.split != "val")
-    fail<ConfigError>("no split named '{}'; there are train and val", options.split);
-  for (const Kind& kind : kKinds) {
-    if (kind.name == options.name) return LabelledDataset(kind.load(options));
+  const Kind& kind = find_kind(options);
+  return LabelledDataset(kind.load != nullptr ? kind.load(options) : load_photos(kind.list(options), options));
+}
+
+PhotoListing list_labelled_photos(const LabelledOptions& options) {
+  const Kind& kind = find_kind(options);
+  if (kind.list == nullptr) {
+    fail<ConfigError>("data set {} does not consist of photos; those that do: {}", options.name,
+                      join(photo_dataset_names()));
   }
-  const std::vector<std::string> names = labelled_dataset_names();
-  fail<ConfigError>("no labelled data set named '{}'{}; there are: {}", options.name, did_you_mean(options.name, names),
-                    join(names));
+  return kind.list(options);
+}
+
+std::vector<std::string> photo_dataset_names() {
+  std::vector<std::string> names;
+  for (const Kind& kind : kKinds)
+    if (kind.list != nullptr) names.emplace_back(kind.name);
+  return names;
 }
 
 std::vector<std::string> labelled_dataset_names() {

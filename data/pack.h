@@ -1,12 +1,9 @@
-// A pack: one file with the decoded photos of one (data set, split, scale, border, limit), made to be mapped.
+// A pack: one file with the decoded photos of one (data set, split, scale, border, limit), made to be mapped. A framed
+// file (data/framed_file.h) with the magic "GSPACK\r\n": for each photo the block of LR, then that of HR, u8 (H, W, C);
+// the index has the meta data, skipped files, and per photo its name, sizes and offsets.
 //
-//   offset 0    head, 64 bytes: "GSPACK\r\n", u32 version, zeros
-//   offset 64   pixels: for each photo LR then HR, u8 (H, W, C), each beginning on a multiple of 64
-//   then        index, JSON: meta, skipped files, and per photo its name, sizes and offsets
-//   last 64     tail: "GSPKTAIL", u64 index offset, u64 index length, XXH3-128 of everything before the tail (16 bytes,
-//               canonical order), zeros
-// Integers are little-endian. The index stands behind the pixels, so that a pack is written in one pass with the memory
-// of one photo. A pack holds no times, host paths or options of the machine: equal data gives equal bytes.
+// The index stands behind the pixels, so that a pack is written in one pass with the memory of one photo. A pack holds
+// no times, host paths or options of the machine: equal data gives equal bytes.
 #pragma once
 
 #include <cstdint>

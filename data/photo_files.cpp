@@ -4,19 +4,12 @@
 #include <utility>
 
 #include "data/codecs/decode.h"
+#include "data/pack_cache.h"
 #include "engine/base/error.h"
 #include "engine/base/names.h"
 
 namespace gridstep {
 namespace {
-
-void identify_file(const fs::path& path, Hasher& hasher) {
-  std::error_code error;
-  const auto size = fs::file_size(path, error);
-  hasher.add_number(error ? ~std::uint64_t{0} : size);
-  const auto time = fs::last_write_time(path, error);
-  hasher.add_number(error ? 0 : static_cast<std::uint64_t>(time.time_since_epoch().count()));
-}
 
 class FileSource final : public SrSource {
  public:
@@ -44,9 +37,9 @@ class FileSource final : public SrSource {
   void identify(std::size_t i, Hasher& hasher) const override {
     const PhotoFile& file = files_[i];
     hasher.add_text(file.name);
-    identify_file(file.hr, hasher);
+    add_file_state(file.hr, hasher);
     hasher.add_number(file.lr.empty() ? 0 : 1);
-    if (!file.lr.empty()) identify_file(file.lr, hasher);
+    if (!file.lr.empty()) add_file_state(file.lr, hasher);
   }
 
   SrPair load(std::size_t i) const override {

@@ -46,6 +46,7 @@ LabelledOptions labelled_data(const Config& c, const std::string& split) {
   o.name = c.get_string("data.name");
   o.root = c.get_string("data.root");
   o.split = split;
+  o.cache_dir = c.get_string("data.cache");
   o.size = static_cast<int>(c.get_int("data.size"));
   o.limit = static_cast<int>(c.get_int(train ? "data.train_limit" : "data.val_limit"));
   o.synthetic_images = static_cast<int>(c.get_int(train ? "data.synthetic_images" : "data.synthetic_val_images"));

@@ -1,5 +1,6 @@
 // gridstep data: pictures and data sets.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,10 +11,13 @@
 #include "data/codecs/decode.h"
 #include "data/codecs/encode.h"
 #include "data/dataset.h"
+#include "data/labelled_photos.h"
+#include "data/pack_cache.h"
 #include "data/photo_files.h"
 #include "data/synthetic.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/names.h"
 
 namespace gridstep {
 namespace {
@@ -139,6 +143,16 @@ void add_synth(CLI::App& data) {
   command->callback([args] { run_synth(*args); });
 }
 
+void add_name(CLI::App& command, std::string& name, std::vector<std::string> names) {
+  command.add_option("--name", name, "data set: " + join(names))->check(CLI::IsMember(names))->capture_default_str();
+}
+
+void add_split(CLI::App& command, std::string& split) {
+  command.add_option("--split", split, "train, val or both")
+      ->check(CLI::IsMember({"train", "val", "both"}))
+      ->capture_default_str();
+}
+
 struct PackArgs {
   std::string root;
   std::string name = "div2k";
@@ -146,9 +160,32 @@ struct PackArgs {
   std::string border = "mirror";
   std::string out;
   int scale = 3;
+  int size = 0;
   int limit = 0;
   std::int64_t max_pixels = kDefaultMaxPixels;
 };
+
+std::vector<std::string> splits_of(const std::string& split) {
+  return split == "both" ? std::vector<std::string>{"train", "val"} : std::vector<std::string>{split};
+}
+
+void print_skipped(const std::vector<SkippedFile>& files) {
+  for (const SkippedFile& file : files) fmt::print("  skipped {}: {}\n", printable(file.name), file.reason);
+}
+
+void run_labelled_pack(const PackArgs& args) {
+  for (const std::string& split : splits_of(args.split)) {
+    const LabelledDataset dataset = open_labelled_dataset({.name = args.name,
+                                                           .root = args.root,
+                                                           .split = split,
+                                                           .size = args.size,
+                                                           .limit = args.limit,
+                                                           .cache_dir = args.out,
+                                                           .max_pixels = args.max_pixels});
+    fmt::print("{} {}: {}\n  digest {}\n", args.name, split, dataset.description(), dataset.digest());
+    print_skipped(dataset.skipped());
+  }
+}
 
 void run_pack(const PackArgs& args) {
   SrDataOptions options;
@@ -159,15 +196,12 @@ void run_pack(const PackArgs& args) {
   options.cache_dir = args.out;
   options.limit = args.limit;
   options.max_pixels = args.max_pixels;
-  const std::vector<std::string> splits =
-      args.split == "both" ? std::vector<std::string>{"train", "val"} : std::vector<std::string>{args.split};
-  for (const std::string& split : splits) {
+  for (const std::string& split : splits_of(args.split)) {
     options.split = split;
     const SrDataset dataset = open_sr_dataset(options);
     fmt::print("{}\n  {}\n  {} bytes, digest {}\n", dataset.description(), printable(dataset.pack_path()),
                fs::file_size(dataset.pack_path()), dataset.digest());
-    for (const SkippedFile& file : dataset.skipped())
-      fmt::print("  skipped {}: {}\n", printable(file.name), file.reason);
+    print_skipped(dataset.skipped());
   }
 }
 
@@ -175,31 +209,66 @@ void add_pack(CLI::App& data) {
   auto args = std::make_shared<PackArgs>();
   CLI::App* command = data.add_subcommand("pack", "Decode and reduce a data set ahead of its first use");
   command->add_option("folder", args->root, "folder of the data set")->required();
-  command->add_option("--name", args->name, "data set: div2k or image_folder")
-      ->check(CLI::IsMember({"div2k", "image_folder"}))
-      ->capture_default_str();
-  command->add_option("--split", args->split, "train, val or both")
-      ->check(CLI::IsMember({"train", "val", "both"}))
-      ->capture_default_str();
+  add_name(*command, args->name, {"div2k", "food101", "image_folder", "tsinghua_dogs"});
+  add_split(*command, args->split);
   add_scale(*command, args->scale);
   add_border(*command, args->border);
-  command->add_option("--limit", args->limit, "only the first photos of each split; 0: all")
+  command
+      ->add_option("--size", args->size, "pack for classification, images of this side (food101, tsinghua_dogs: 224)")
+      ->check(CLI::Range(1, 4096));
+  command->add_option("--limit", args->limit, "only so many photos of each split; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--out", args->out, "folder for packs (default: " + default_cache_dir().string() + ")");
   add_max_pixels(*command, args->max_pixels);
-  command->callback([args] { run_pack(*args); });
+  command->callback([args, command] {
+    const bool labelled = args->size > 0 || args->name == "food101" || args->name == "tsinghua_dogs";
+    if (labelled && args->name == "div2k") fail<ConfigError>("--size: data set div2k has no classes");
+    if (!labelled) return run_pack(*args);
+    for (const char* option : {"--scale", "--border"})
+      if (command->count(option) > 0) fail<ConfigError>("{} has no effect on a data set for classification", option);
+    run_labelled_pack(*args);
+  });
+}
+
+struct ListArgs {
+  std::string root;
+  std::string name = "tsinghua_dogs";
+  std::string split = "both";
+};
+
+void run_list(const ListArgs& args) {
+  for (const std::string& split : splits_of(args.split)) {
+    const PhotoListing listing = list_labelled_photos({.name = args.name, .root = args.root, .split = split});
+    std::vector<std::int64_t> counts(listing.class_names.size());
+    for (const LabelledPhoto& photo : listing.photos) ++counts[static_cast<std::size_t>(photo.label)];
+    const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+    fmt::print("{} {} ({}): {} photos in {} classes, {} to {} in a class\n", args.name, split, listing.layout,
+               listing.photos.size(), counts.size(), *least, *most);
+    for (std::size_t k = 0; k < counts.size(); ++k)
+      fmt::print("  {:>5}  {:>7}  {}\n", k, counts[k], printable(listing.class_names[k]));
+  }
+}
+
+void add_list(CLI::App& data) {
+  auto args = std::make_shared<ListArgs>();
+  CLI::App* command = data.add_subcommand("list", "What the lists and folders of a data set of photos say");
+  command->add_option("folder", args->root, "folder of the data set")->required();
+  add_name(*command, args->name, photo_dataset_names());
+  add_split(*command, args->split);
+  command->callback([args] { run_list(*args); });
 }
 
 }  // namespace
 
 void add_data_commands(CLI::App& app) {
-  CLI::App* data = app.add_subcommand("data", "Check, reduce, generate and pack pictures");
+  CLI::App* data = app.add_subcommand("data", "Check, reduce, generate, pack and list pictures");
   data->require_subcommand(1);
   add_reduce(*data);
   add_check(*data);
   add_synth(*data);
   add_pack(*data);
+  add_list(*data);
 }
 
 }  // namespace gridstep

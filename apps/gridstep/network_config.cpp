@@ -46,7 +46,10 @@ QuantConfig quant_config(const Config& c) {
 void add_calibration_sites(CalibrationGraph& to, const std::vector<QuantizerSite>& quantizers) {
   for (const QuantizerSite& s : quantizers) {
     to.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-    if (!s.is_weight) to.graph.mark_output(to.graph.find_value(s.input));
+    if (s.is_weight) continue;
+    const ValueId input = to.graph.find_value(s.input);
+    // A block's first convolution and its shortcut quantize the same value, each with a step of its own.
+    if (to.graph.value(input).storage != Storage::kOutput) to.graph.mark_output(input);
   }
 }
 

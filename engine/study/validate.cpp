@@ -114,7 +114,7 @@ Use use_of(const KeyInfo& key) {
             "it chooses among CUDA's convolutions of codes"};
   }
   if (name == "data.root") {
-    return {when("data.name", {"cifar10", "div2k", "image_folder"}),
+    return {when("data.name", {"cifar10", "div2k", "food101", "image_folder", "tsinghua_dogs"}),
             "data.name = synthetic makes its images itself; for a folder of photos set data.name = image_folder"};
   }
   return always();
@@ -171,8 +171,9 @@ void check_schedule(const Config& c) {
 void check_data(const Config& c) {
   const std::string& name = c.get_string("data.name");
   const bool classifies = task_of(c) == Task::kClassification;
-  const std::vector<std::string> sets = classifies ? std::vector<std::string>{"cifar10", "synthetic"}
-                                                   : std::vector<std::string>{"div2k", "image_folder", "synthetic"};
+  const std::vector<std::string> sets =
+      classifies ? std::vector<std::string>{"cifar10", "food101", "image_folder", "synthetic", "tsinghua_dogs"}
+                 : std::vector<std::string>{"div2k", "image_folder", "synthetic"};
   if (std::find(sets.begin(), sets.end(), name) == sets.end()) {
     fail<ConfigError>("data.name = {} is not for {}, which model.name = {} does; there are: {}", name,
                       classifies ? "classification" : "super-resolution", c.get_string("model.name"), join(sets));

@@ -1,0 +1,68 @@
+#include "data/labelled_pack.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "engine/base/error.h"
+
+namespace gridstep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kMagic("GSLABEL\n", 8);
+constexpr int kMaxSide = 4096;
+
+void read(LabelledImages& images) {
+  const Frame frame = read_frame(images.pack.bytes(), kMagic, kLabelledPackVersion);
+  const Json index = Json::parse(frame.index.begin(), frame.index.end());
+  images.layout = index.at("layout").get<std::string>();
+  images.side = index.at("side").get<int>();
+  images.class_names = index.at("classes").get<std::vector<std::string>>();
+  images.labels = index.at("labels").get<std::vector<std::int32_t>>();
+  for (const Json& s : index.at("skipped"))
+    images.skipped.push_back({s.at("name").get<std::string>(), s.at("reason").get<std::string>()});
+  if (images.side < 1 || images.side > kMaxSide) fail<DataError>("a side of {} in its index", images.side);
+  const auto classes = static_cast<std::int64_t>(images.class_names.size());
+  const bool known = std::all_of(images.labels.begin(), images.labels.end(),
+                                 [&](std::int32_t label) { return label >= 0 && label < classes; });
+  if (!known) fail<DataError>("a label in its index is none of the {} classes", classes);
+  const auto side = static_cast<std::uint64_t>(images.side);
+  const std::byte* pixels = block_at(frame, kFrameAlignment, images.labels.size() * side * side * 3);
+  images.mapped = reinterpret_cast<const std::uint8_t*>(pixels);
+}
+
+}  // namespace
+
+LabelledPackWriter::LabelledPackWriter(Sink sink) : file_(std::move(sink), kMagic, kLabelledPackVersion) {}
+
+void LabelledPackWriter::add(ImageView image, std::int32_t label) {
+  file_.extend(image.pixels, image.size_bytes());
+  labels_.push_back(label);
+}
+
+void LabelledPackWriter::finish(const LabelledImages& images) {
+  Json skipped = Json::array();
+  for (const SkippedFile& file : images.skipped) skipped.push_back({{"name", file.name}, {"reason", file.reason}});
+  file_.finish({{"layout", images.layout},
+                {"side", images.side},
+                {"classes", images.class_names},
+                {"skipped", std::move(skipped)},
+                {"labels", labels_}});
+}
+
+LabelledImages read_labelled_pack(const fs::path& path) {
+  LabelledImages images;
+  images.pack = MappedFile(path);
+  try {
+    read(images);
+  } catch (const Json::exception& e) {
+    fail<DataError>("{}: damaged pack: its index cannot be read ({})", path.string(), e.what());
+  } catch (const Error& e) {
+    fail<DataError>("{}: damaged pack: {}", path.string(), e.what());
+  }
+  return images;
+}
+
+}  // namespace gridstep

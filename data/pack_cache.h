@@ -1,0 +1,26 @@
+// Where packs are kept, and when old ones go.
+#pragma once
+
+#include <string>
+
+#include "data/hash.h"
+#include "engine/base/file.h"
+
+namespace gridstep {
+
+// $XDG_CACHE_HOME/gridstep, else $HOME/.cache/gridstep, else gridstep-cache in the system's temporary folder.
+fs::path default_cache_dir();
+
+// The folder chosen, or the default one.
+fs::path pack_folder(const fs::path& chosen);
+
+void make_pack_folder(const fs::path& folder);  // throws Error with the system's reason
+
+// Adds what tells one state of a file from another without reading it: its size and time.
+void add_file_state(const fs::path& file, Hasher& hasher);
+
+// Removes packs of earlier states of the same sources, which share the prefix of `current`, and what a killed process
+// left of one.
+void remove_outdated_packs(const fs::path& current, const std::string& prefix);
+
+}  // namespace gridstep
