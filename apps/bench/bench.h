@@ -6,8 +6,7 @@
 
 #include "apps/bench/report.h"
 #include "apps/bench/timing.h"
-#include "apps/gridstep/resident_photos.h"
-#include "apps/gridstep/sr_task.h"
+#include "engine/train/population.h"
 
 namespace CLI {
 class App;
@@ -34,12 +33,24 @@ std::unique_ptr<Device> open_device(const CommonArgs& args);
 // A training step to be timed.
 struct StepArgs {
   std::string model = "espcn", bits = "8,8", fuse = "all", arithmetic = "codes", optimizer = "adam", capture = "auto";
-  int scale = 3, patch = 17, batch = 16, replicas = 1;
+  int scale = 0, patch = 0;  // super-resolution; 0: 3 and 17
+  int size = 0;              // classification; 0: 32 for resnet20, else 224
+  int batch = 16, replicas = 1;
 };
 void add_step_options(CLI::App& command, StepArgs& args);
+// Fills in what depends on the model; ConfigError for an unknown model, or an option that does not concern it.
+void resolve(StepArgs& args);
+bool is_classifier(const StepArgs& args);
 std::string text_of(const StepArgs& args);
 
-// A population in training on synthetic photos, past its calibration.
+// Graphs to train, and the images they read, which live as long as this.
+struct StepWork {
+  std::shared_ptr<const void> images;
+  TrainingGraphs graphs;
+};
+StepWork make_work(Device& device, const StepArgs& args);
+
+// A population in training on synthetic photos or random images, past its calibration.
 class StepBench {
  public:
   StepBench(Device& device, const StepArgs& args);
@@ -49,9 +60,7 @@ class StepBench {
 
  private:
   Device& device_;
-  SrTask task_;
-  SrDataset data_;
-  ResidentPhotos photos_;
+  StepWork work_;
   std::unique_ptr<Population> population_;
 };
 

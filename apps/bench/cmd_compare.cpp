@@ -73,11 +73,18 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
+fs::path script_of(const Args& args) {
+  return fs::path(args.peers) / (is_classifier(args.step) ? "resnet_lsq.py" : "espcn_lsq.py");
+}
+
 Json run_peer(const Args& args, const Peer& peer, DeviceKind device) {
-  const std::string command = fmt::format(
-      "{} {} {} --device {} --scale {} --patch {} --batch {} --threads {} --seconds {} --error {}", quoted(args.python),
-      quoted((fs::path(args.peers) / "espcn_lsq.py").string()), peer.options, name_of(device), args.step.scale,
-      args.step.patch, args.step.batch, args.common.threads, args.common.timing.seconds, args.common.timing.wanted);
+  const std::string shape = is_classifier(args.step)
+                                ? fmt::format("--model {} --size {}", args.step.model, args.step.size)
+                                : fmt::format("--scale {} --patch {}", args.step.scale, args.step.patch);
+  const std::string command =
+      fmt::format("{} {} {} --device {} {} --batch {} --threads {} --seconds {} --error {}", quoted(args.python),
+                  quoted(script_of(args).string()), peer.options, name_of(device), shape, args.step.batch,
+                  args.common.threads, args.common.timing.seconds, args.common.timing.wanted);
   const std::string text = output_of(command);
   Json result = Json::parse(text, nullptr, false);
   if (!result.is_object() || !result.contains("ms")) fail("the peer printed no figures: {}\n  {}", command, text);
@@ -91,8 +98,7 @@ struct Row {
 };
 
 void check(const Args& args) {
-  if (args.step.model != "espcn") fail<ConfigError>("--model {}: peers exist for espcn only", args.step.model);
-  const fs::path script = fs::path(args.peers) / "espcn_lsq.py";
+  const fs::path script = script_of(args);
   if (!fs::exists(script)) fail<ConfigError>("there is no {}: --peers names the folder of the peers", script.string());
 }
 
@@ -163,7 +169,10 @@ void add_compare_command(CLI::App& app) {
   command->add_option("--only", args->only, "Only these peers: " + names);
   command->add_option("--rounds", args->rounds, "Rounds, all in turn")->check(CLI::Range(1, 100));
   add_common_options(*command, args->common);
-  command->callback([args] { run(*args); });
+  command->callback([args] {
+    resolve(args->step);
+    run(*args);
+  });
 }
 
 }  // namespace gridstep::bench

@@ -55,7 +55,10 @@ void add_population_command(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   add_common_options(*command, args->common);
-  command->callback([args] { run(*args); });
+  command->callback([args] {
+    resolve(args->step);
+    run(*args);
+  });
 }
 
 }  // namespace gridstep::bench

@@ -166,7 +166,10 @@ void add_step_command(CLI::App& app) {
   add_step_options(*command, args->step);
   command->add_option("--replicas", args->step.replicas, "Networks trained together")->check(CLI::PositiveNumber);
   add_common_options(*command, args->common);
-  command->callback([args] { run(*args); });
+  command->callback([args] {
+    resolve(args->step);
+    run(*args);
+  });
 }
 
 }  // namespace gridstep::bench

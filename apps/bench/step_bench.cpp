@@ -1,36 +1,11 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "apps/bench/bench.h"
 #include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
+#include "models/model.h"
 
 namespace gridstep::bench {
-namespace {
-
-Config config_of(const StepArgs& args) {
-  Config c;
-  int w = 8, a = 8;
-  char rest = 0;
-  if (std::sscanf(args.bits.c_str(), "%d,%d%c", &w, &a, &rest) != 2) {
-    fail<ConfigError>("--bits {}: wanted W,A such as 8,8 (32,32: float)", args.bits);
-  }
-  c.set("model.name", args.model, "--model");
-  c.set("model.scale", std::int64_t{args.scale}, "--scale");
-  c.set("quant.weight_bits", std::int64_t{w}, "--bits");
-  c.set("quant.activation_bits", std::int64_t{a}, "--bits");
-  c.set("optim.name", args.optimizer, "--optimizer");
-  c.set("train.patch", std::int64_t{args.patch}, "--patch");
-  c.set("train.batch", std::int64_t{args.batch}, "--batch");
-  c.set("run.fuse", args.fuse, "--fuse");
-  c.set("quant.arithmetic", args.arithmetic, "--arithmetic");
-  c.set("data.synthetic_size", std::int64_t{std::max(192, args.patch * args.scale)}, "bench");
-  c.set("data.synthetic_images", std::int64_t{4}, "bench");
-  return c;
-}
-
-}  // namespace
-
 void add_common_options(CLI::App& command, CommonArgs& args) {
   command.add_option("--device", args.device, "cpu, cuda, or auto: CUDA where it can be used")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
@@ -52,8 +27,11 @@ std::unique_ptr<Device> open_device(const CommonArgs& args) {
 
 void add_step_options(CLI::App& command, StepArgs& args) {
   command.add_option("--model", args.model, "Model")->capture_default_str();
-  command.add_option("--scale", args.scale, "Enlargement: 2, 3 or 4")->capture_default_str();
-  command.add_option("--patch", args.patch, "Side of a training patch, low-resolution pixels")->capture_default_str();
+  command.add_option("--scale", args.scale, "espcn: enlargement: 2, 3 or 4 (default 3)")->check(CLI::Range(2, 4));
+  command.add_option("--patch", args.patch, "espcn: side of a training patch, low-resolution pixels (default 17)")
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--size", args.size, "resnet: side of the images (default: resnet20 32, others 224)")
+      ->check(CLI::Range(8, 4096));
   command.add_option("--batch", args.batch, "Samples per step")->capture_default_str();
   command.add_option("--bits", args.bits, "Bits of weights and activations (32,32: float)")->capture_default_str();
   command.add_option("--optimizer", args.optimizer, "Optimizer")->capture_default_str();
@@ -64,26 +42,37 @@ void add_step_options(CLI::App& command, StepArgs& args) {
       ->check(CLI::IsMember({"auto", "off"}));
 }
 
+bool is_classifier(const StepArgs& args) { return find_model(args.model).task == "classification"; }
+
+void resolve(StepArgs& args) {
+  if (is_classifier(args)) {
+    if (args.patch != 0 || args.scale != 0)
+      fail<ConfigError>("--patch and --scale: only super-resolution uses them; --size is the side of {}'s images",
+                        args.model);
+    if (args.size == 0) args.size = args.model == "resnet20" ? 32 : 224;
+    return;
+  }
+  if (args.size != 0) fail<ConfigError>("--size: only classifiers use it; {} has --patch", args.model);
+  if (args.patch == 0) args.patch = 17;
+  if (args.scale == 0) args.scale = 3;
+}
+
 std::string text_of(const StepArgs& args) {
-  return fmt::format("{} x{}, W,A {}, batch {}, patch {}, {}, fuse {}, arithmetic {}, {} network{}", args.model,
-                     args.scale, args.bits, args.batch, args.patch, args.optimizer, args.fuse, args.arithmetic,
+  const std::string shape = is_classifier(args) ? fmt::format("{}, W,A {}, batch {}, images of {}", args.model,
+                                                              args.bits, args.batch, args.size)
+                                                : fmt::format("{} x{}, W,A {}, batch {}, patch {}", args.model,
+                                                              args.scale, args.bits, args.batch, args.patch);
+  return fmt::format("{}, {}, fuse {}, arithmetic {}, {} network{}", shape, args.optimizer, args.fuse, args.arithmetic,
                      args.replicas, args.replicas == 1 ? "" : "s");
 }
 
-StepBench::StepBench(Device& device, const StepArgs& args)
-    : device_(device),
-      task_(sr_task(config_of(args))),
-      data_(open_sr_dataset(sr_data(config_of(args), "train"))),
-      photos_(device, data_, args.patch) {
+StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), work_(make_work(device, args)) {
   std::vector<ReplicaSettings> replicas;
   const int rule = find_optimizer(args.optimizer);
   for (int r = 0; r < args.replicas; ++r) {
     replicas.push_back({static_cast<std::uint64_t>(r), rule, resolve_settings(rule), {}, 1e-4});
   }
-  TrainingGraphs graphs;
-  graphs.train = [this](bool quantized) { return sr_training_graph(task_, photos_.table(), quantized); };
-  if (task_.options.quant.enabled) graphs.calibration = [this] { return sr_calibration_graph(task_, photos_.table()); };
-  population_ = std::make_unique<Population>(device_, graphs, replicas,
+  population_ = std::make_unique<Population>(device_, work_.graphs, replicas,
                                              PopulationOptions{.steps_per_epoch = 1'000'000,
                                                                .epochs = 1000,
                                                                .batch = static_cast<std::uint32_t>(args.batch),

@@ -35,6 +35,10 @@ grep -q '"replicas": 3' "$work/population.json" || { echo "FAILED: no rows in po
 expect 2 'did you mean' quantize -- "$bench" kernels quantise
 expect 2 'no size' -- "$bench" kernels relu --sizes lots
 expect 2 '--bits' -- "$bench" step --bits 8 "${quick[@]}"
+expect 0 layer3.2.conv2/backward_data 'images of 8' -- "$bench" step --model resnet20 --size 8 --batch 2 "${quick[@]}"
+expect 2 '--size' -- "$bench" step --model resnet20 --patch 17 "${quick[@]}"
+expect 2 '--patch' -- "$bench" step --size 32 "${quick[@]}"
+expect 2 'resnet20' -- "$bench" step --model resnet2 "${quick[@]}"
 expect 2 -- "$bench" step --fuse some
 expect 2 -- "$bench"
 # A peer that prints figures, one that fails, none at all.
@@ -44,6 +48,7 @@ printf '#!/bin/sh\necho %s\n' "'{\"ms\": 1000.0, \"error\": 0.0, \"samples\": 9,
 chmod +x "$work/python"
 expect 0 'PyTorch eager' 'against gridstep' -- "$bench" compare --only eager --rounds 1 --patch 5 --batch 2 --peer-python "$work/python" --peers "$work/peers" "${quick[@]}"
 expect 1 '--peer-python' -- "$bench" compare --only eager --rounds 1 --patch 5 --batch 2 --peer-python /bin/false --peers "$work/peers" "${quick[@]}"
+expect 2 resnet_lsq.py -- "$bench" compare --model resnet20 --peers "$work/peers" "${quick[@]}"
 expect 2 espcn_lsq.py -- "$bench" compare --peers "$work" "${quick[@]}"
 expect 2 '--only' -- "$bench" compare --only nobody --peers "$work/peers" "${quick[@]}"
 

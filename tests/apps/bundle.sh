@@ -30,7 +30,7 @@ wanted=0
 [ -e "$root/lib/libgridstep_cuda.so" ] || wanted=2  # without CUDA there is nothing to check, which it says
 clean "$root/bin/gpu_check.sh" --dry-run --out "$work/out" > "$work/log" 2>&1
 [ $? = $wanted ] || { tail -5 "$work/log"; fail "gpu_check.sh --dry-run"; }
-for script in espcn_lsq.py ceilings.py; do [ -e "$root/share/gridstep/peers/$script" ] || fail "there is no $script"; done
+for script in espcn_lsq.py resnet_lsq.py lsq_peer.py ceilings.py; do [ -e "$root/share/gridstep/peers/$script" ] || fail "there is no $script"; done
 # Nothing leads back to where it was built.
 for file in "$root"/bin/gridstep* "$root"/lib/libgridstep* "$root"/tests/test_*; do
   if readelf -d "$file" | grep -E 'R(UN)?PATH' | grep -F "$build"; then fail "$file looks for libraries in the build folder"; fi

@@ -1,0 +1,94 @@
+// What gridstep-bench trains: ESPCN on synthetic photos, classifiers on random images.
+#include <algorithm>
+
+#include "apps/bench/bench.h"
+#include "apps/gridstep/class_task.h"
+#include "apps/gridstep/resident_images.h"
+#include "apps/gridstep/resident_photos.h"
+#include "apps/gridstep/sr_task.h"
+#include "engine/base/error.h"
+#include "engine/base/philox.h"
+
+namespace gridstep::bench {
+namespace {
+
+Config config_of(const StepArgs& args) {
+  Config c;
+  int w = 8, a = 8;
+  char rest = 0;
+  if (std::sscanf(args.bits.c_str(), "%d,%d%c", &w, &a, &rest) != 2) {
+    fail<ConfigError>("--bits {}: wanted W,A such as 8,8 (32,32: float)", args.bits);
+  }
+  c.set("model.name", args.model, "--model");
+  c.set("quant.weight_bits", std::int64_t{w}, "--bits");
+  c.set("quant.activation_bits", std::int64_t{a}, "--bits");
+  // W,A 32,32 is a network in floats: its first and last layer too.
+  if (w == kFloatBits && a == kFloatBits) c.set("quant.quantizer", std::string("none"), "--bits");
+  c.set("optim.name", args.optimizer, "--optimizer");
+  c.set("train.batch", std::int64_t{args.batch}, "--batch");
+  c.set("run.fuse", args.fuse, "--fuse");
+  c.set("quant.arithmetic", args.arithmetic, "--arithmetic");
+  return c;
+}
+
+StepWork espcn_work(Device& device, const StepArgs& args) {
+  Config c = config_of(args);
+  c.set("model.scale", std::int64_t{args.scale}, "--scale");
+  c.set("train.patch", std::int64_t{args.patch}, "--patch");
+  c.set("data.synthetic_size", std::int64_t{std::max(192, args.patch * args.scale)}, "bench");
+  c.set("data.synthetic_images", std::int64_t{4}, "bench");
+  struct Photos {
+    SrDataset data;
+    ResidentPhotos resident;
+    Photos(Device& on, const Config& config, int patch)
+        : data(open_sr_dataset(sr_data(config, "train"))), resident(on, data, patch) {}
+  };
+  const auto photos = std::make_shared<const Photos>(device, c, args.patch);
+  const SrTask task = sr_task(c);
+  StepWork work{photos, {}};
+  work.graphs.train = [task, photos](bool quantized) {
+    return sr_training_graph(task, photos->resident.table(), quantized);
+  };
+  if (task.options.quant.enabled)
+    work.graphs.calibration = [task, photos] { return sr_calibration_graph(task, photos->resident.table()); };
+  return work;
+}
+
+LabelledImages random_images(int count, int side, int classes) {
+  LabelledImages images;
+  images.side = side;
+  images.layout = "random";
+  for (int k = 0; k < classes; ++k) images.class_names.push_back(std::to_string(k));
+  for (int i = 0; i < count; ++i) images.labels.push_back(i % classes);
+  images.pixels.resize(images.bytes());
+  for (std::size_t i = 0; i < images.pixels.size(); ++i)
+    images.pixels[i] = static_cast<std::uint8_t>(philox({1, Purpose::kSynthetic, 0}, i).v[0]);
+  return images;
+}
+
+StepWork classifier_work(Device& device, const StepArgs& args) {
+  const Config c = config_of(args);
+  const int classes = args.model == "resnet20" ? 10 : 1000;
+  struct Images {
+    LabelledDataset data;
+    ResidentImages resident;
+    Images(Device& on, LabelledImages random) : data(std::move(random)), resident(on, data) {}
+  };
+  const auto images = std::make_shared<const Images>(device, random_images(2 * args.batch, args.size, classes));
+  const ClassTask task = class_task(c, classes);
+  StepWork work{images, {}};
+  work.graphs.train = [task, images](bool quantized) {
+    return class_training_graph(task, images->resident.table(), quantized);
+  };
+  if (task.options.quant.enabled)
+    work.graphs.calibration = [task, images] { return class_calibration_graph(task, images->resident.table()); };
+  return work;
+}
+
+}  // namespace
+
+StepWork make_work(Device& device, const StepArgs& args) {
+  return is_classifier(args) ? classifier_work(device, args) : espcn_work(device, args);
+}
+
+}  // namespace gridstep::bench
