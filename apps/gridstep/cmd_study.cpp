@@ -124,7 +124,7 @@ void apply_bits(Study& study, const std::string& text) {
 // A training is a study of one cell. Its rates are those of the model's shipped study, unless --lr is given.
 Study train_study(const StudyArgs& args) {
   Study study;
-  const std::string reference = fmt::format("optimizers-{}-div2k", args.name);
+  const std::string reference = fmt::format("optimizers-{}-{}", args.name, args.name == "espcn" ? "div2k" : "dogs");
   if (const auto text = shipped_study(reference)) study.rates = parse_study(*text, reference + ".toml").rates;
   study.pin("model.name", parse_value(*find_key("model.name"), args.name, "train MODEL"), "train MODEL");
   if (!args.bits.empty()) apply_bits(study, args.bits);
@@ -168,7 +168,13 @@ void run_training(const Study& study, CellRunner& runner, const RunOptions& opti
 }
 
 void run_command(const StudyArgs& args, const Study& study) {
-  expand_cells(study);  // refuses a mistake before a device is touched
+  // Refuses a mistake before a device is touched.
+  const std::vector<Cell> cells = args.tune ? first_tuning_cells(study) : expand_cells(study);
+  if (args.tune && args.dry_run) {
+    fmt::print("{} cells to begin with, {} .. {}; more where the best rate is on the edge\n", cells.size(),
+               cells.front().name, cells.back().name);
+    return;
+  }
   const auto runner = make_runner(study.base);
   RunOptions options;
   options.folder = args.out.empty() ? fs::path("runs") / study.base.get_string("study.name") : fs::path(args.out);

@@ -261,6 +261,11 @@ Rates first_rates(const Study& study) {
   return rates;
 }
 
+std::vector<Cell> first_tuning_cells(const Study& study) {
+  const Study plan = tuning_base(study);
+  return tuning_cells(plan, first_rates(plan));
+}
+
 TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options) {
   RunOptions inner = options;
   inner.folder = options.folder / kTuneFolder;

@@ -26,6 +26,9 @@ std::map<std::string, std::vector<double>> first_rates(const Study& study);
 // The next rate of the lattice above or below all of `rates`.
 double rate_beyond(const std::vector<double>& rates, bool above, std::int64_t points_per_decade);
 
+// The cells that tuning begins with. Throws ConfigError for a study that cannot be tuned.
+std::vector<Cell> first_tuning_cells(const Study& study);
+
 // Sweeps the rates in options.folder / "tune" (study.toml, results.json, tune.md, rates.toml, cells/), resumed like a
 // study. A rate counts as diverged when one of its seeds diverged; the best is that of the best mean, the lower one of
 // equals. Grid axes other than the optimizer are held at their first value; seeds are tune.seeds. Throws ConfigError

@@ -1,7 +1,8 @@
-// Residual networks against PyTorch: logits, loss, running statistics, gradients.
+// Residual networks against PyTorch: logits, loss, running statistics, gradients; losses of ten steps under LSQ.
 #include <cmath>
 
 #include "engine/graph/backward.h"
+#include "engine/passes/fuse.h"
 #include "kernels/add/add.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "models/model.h"
@@ -71,6 +72,38 @@ void check_close(std::span<const float> got, const std::vector<double>& want, do
   CHECK_SAME(compare(got, want, {.abs = tolerance * largest}));
 }
 
+// The script's quantizers: linear steps, 8-bit codes (weights narrow), the gradient of a step times 1 / sqrt(N p).
+Graph quantized_network(const LsqGolden& golden, bool codes, bool fused) {
+  Graph graph;
+  const ValueId image = graph.add_input("image", {{kLsqSamples, golden.side, golden.side, 3}, DType::kU8});
+  const ValueId labels = graph.add_input("labels", {{kLsqSamples}, DType::kS32});
+  ModelOptions options;
+  options.classes = kClasses;
+  options.quant.form = StepForm::kLinear;
+  options.quant.codes = codes;
+  const BuiltModel model = find_model(golden.model).build(graph, image, options);
+  const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {0.1f});
+  if (fused) fuse(graph);
+  differentiate(graph, head.loss, add_op());
+  graph.mark_output(head.loss);
+  return graph;
+}
+
+void fill_steps(ProgramBench& bench) {
+  for (const ParameterInfo& p : bench.store().table()) {
+    if (p.role != Role::kStep) continue;
+    float step = kInputStep;
+    if (const std::size_t at = p.name.find(".weight_step"); at != std::string::npos) {
+      double largest = 0.0;
+      for (const float w : bench.parameter(p.name.substr(0, at) + ".weight"))
+        largest = std::max(largest, std::fabs(static_cast<double>(w)));
+      step = static_cast<float>(largest * kWeightStep);
+    }
+    for (const std::string& name : {p.name, p.name + "0"})
+      for (float& s : bench.parameter(name)) s = step;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("float residual networks agree with PyTorch", "[models][golden]") {
@@ -107,5 +140,40 @@ TEST_CASE("float residual networks agree with PyTorch", "[models][golden]") {
                 {labels.at<std::int32_t>(0), static_cast<std::size_t>(kSamples)});
     frozen.run();
     check_close({logits.at<float>(0), static_cast<std::size_t>(logits.elements())}, golden.evaluated, 1e-4);
+  }
+}
+
+TEST_CASE("ten steps of residual networks under LSQ have PyTorch's losses", "[models][golden]") {
+  REQUIRE(kLsqGolden.size() == 2);
+  for (const LsqGolden& golden : kLsqGolden) {
+    for (const auto& [codes, fused] : {std::pair{true, true}, std::pair{true, false}, std::pair{false, false}}) {
+      INFO(golden.model << (codes ? ", codes" : ", floats") << (fused ? ", fused" : ""));
+      ProgramBench bench(quantized_network(golden, codes, fused), {.threads = 2});
+      bench.store().initialise({1});
+      for (const ParameterInfo& p : bench.store().table()) {
+        if (p.role == Role::kState || p.role == Role::kStep) continue;
+        fill_parameter(p, bench.parameter(p.name));
+        if (p.name.ends_with("bn2.weight"))
+          for (float& scale : bench.parameter(p.name))
+            scale = static_cast<float>(static_cast<double>(scale) * kLsqGain);
+      }
+      fill_steps(bench);
+      std::vector<double> losses;
+      for (int step = 0; step < 10; ++step) {
+        const auto image = bench.values<std::uint8_t>("image");
+        for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(integer(i, 4, 251));
+        const auto labels = bench.values<std::int32_t>("labels");
+        for (int i = 0; i < kLsqSamples; ++i) labels[static_cast<std::size_t>(i)] = i * 7 % kClasses;
+        bench.run();
+        losses.push_back(bench.values<double>("loss:0")[0]);
+        for (const ParameterInfo& p : bench.store().table()) {
+          if (p.role == Role::kState) continue;
+          const auto w = bench.parameter(p.name);
+          const auto g = bench.gradient(p.name);
+          for (std::size_t i = 0; i < w.size(); ++i) w[i] -= golden.rate * g[i];
+        }
+      }
+      CHECK_SAME(compare(losses, golden.losses, {.rel = 1e-3}));
+    }
   }
 }

@@ -65,6 +65,22 @@ inline const std::vector<ResnetGolden> kResnetGolden = {
       {"fc.bias", 0.5089377615489279, {-0.22591177985355854, -0.20297920424340865, 0.09179476355002576, 0.15773905195748006}},
      }},
 };
+
+// Losses of ten steps of gradient descent on one batch, W8A8. A weight's steps begin at kWeightStep times its largest
+// magnitude, those of inputs at kInputStep.
+inline constexpr float kInputStep = 0.011f;
+inline constexpr double kWeightStep = 0.0079, kLsqGain = 0.02;  // the gain: of the last norm of each block
+inline constexpr int kLsqSamples = 16;
+struct LsqGolden {
+  std::string model;
+  int side;
+  float rate;
+  std::vector<double> losses;
+};
+inline const std::vector<LsqGolden> kLsqGolden = {
+    {"resnet20", 16, 0.01f, {2.3146414762792995, 2.3134600674329726, 2.3115359494551355, 2.3041112010866973, 2.3037575629455898, 2.302519889775371, 2.3007671497191353, 2.30014136805986, 2.299302973299771, 2.2982180435985344}},
+    {"resnet18", 64, 0.0003f, {2.7746088390166705, 2.757938797729487, 2.7541271355322796, 2.7467192825375006, 2.7429869426707065, 2.7380803677401735, 2.729049207693956, 2.7223955851697554, 2.7135169328784112, 2.706474187706837}},
+};
 // clang-format on
 
 }  // namespace gridstep::test
