@@ -167,7 +167,8 @@ def quantize_layers(module, name=""):
 
 def lsq_losses(name, side, model, rate):
     """Rounding is chaotic: a code that flips moves the loss, so that PyTorch's own float32 leaves its float64 by several per cent within ten steps
-    at the weights of `fill`. Small scales of the last norm of each block and, for ResNet-18, a small rate keep the two within 1e-3 of each other."""
+    at the weights of `fill`. With small scales of the last norm of each block the two stay within 3e-5 of each other for ResNet-20; ResNet-18 stays
+    out, where they part by up to 1.1e-3 even so."""
     model = model.double()
     fill(model)
     for parameter, p in model.named_parameters():
@@ -239,6 +240,6 @@ def networks():
 
 
 
-text = HEAD + "".join(run(*m) for m in networks()) + LSQ_HEAD + "".join(lsq_losses(*m, rate) for m, rate in zip(networks(), (0.01, 0.0003)))
+text = HEAD + "".join(run(*m) for m in networks()) + LSQ_HEAD + lsq_losses(*networks()[0], 0.01)
 text += "};\n// clang-format on\n\n}  // namespace gridstep::test\n"
 (pathlib.Path(__file__).parent / "resnet_golden.h").write_text(text)
