@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "engine/base/file.h"
 
 namespace gridstep {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "data/labelled_photos.h"
 #include "engine/base/error.h"
 #include "engine/base/names.h"

@@ -6,7 +6,7 @@
 
 #include "data/batches.h"
 #include "data/codecs/decode.h"
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "data/labelled_pack.h"
 #include "data/pack_cache.h"
 #include "data/resize.h"

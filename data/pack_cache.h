@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "engine/base/file.h"
 
 namespace gridstep {

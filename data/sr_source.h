@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "data/dataset.h"
-#include "data/hash.h"
+#include "engine/base/hash.h"
 
 namespace gridstep {
 

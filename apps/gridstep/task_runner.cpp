@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "apps/gridstep/cell_checkpoints.h"
 #include "apps/gridstep/class_runner.h"
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/sr_runner.h"
@@ -107,7 +108,7 @@ std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunO
   // groups of their own.
   std::map<std::int64_t, std::vector<std::size_t>> by_step;
   for (std::size_t i = 0; i < cells.size(); ++i)
-    by_step[options.resume ? checkpoint_step(options.folder, cells[i]) : 0].push_back(i);
+    by_step[options.resume ? checkpoint_step(cell_folder(options.folder, cells[i])) : 0].push_back(i);
   std::vector<CellOutcome> outcomes(cells.size());
   for (const auto& [step, members] : by_step) {
     std::vector<Cell> group;

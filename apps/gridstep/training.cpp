@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/gridstep/cell_checkpoints.h"
 #include "engine/base/error.h"
 #include "engine/base/interrupt.h"
 #include "engine/base/log.h"
@@ -13,11 +14,6 @@ namespace gridstep {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-fs::path cell_folder(const fs::path& run_folder, const Cell& cell) { return run_folder / "cells" / cell.name; }
-fs::path checkpoint_path(const fs::path& cell_folder, const char* which) {
-  return cell_folder / "checkpoints" / (std::string(which) + ".safetensors");
-}
 
 Schedule schedule_of(const Config& c) {
   Schedule s;
@@ -102,10 +98,7 @@ double trim_metrics(const fs::path& path, std::int64_t epochs) {
 
 }  // namespace
 
-std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell) {
-  const fs::path path = checkpoint_path(cell_folder(run_folder, cell), "last");
-  return fs::exists(path) ? read_state(SafetensorsFile(path)).step : 0;
-}
+fs::path cell_folder(const fs::path& run_folder, const Cell& cell) { return run_folder / "cells" / cell.name; }
 
 Training::Training(Device& device, std::span<const Cell> cells, const RunOptions& options,
                    std::unique_ptr<TrainingTask> task)
@@ -156,7 +149,7 @@ void Training::load() {
   std::int64_t step = 0;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     CellProgress& p = progress_[i];
-    const SafetensorsFile file(checkpoint_path(p.folder, "last"));
+    const SafetensorsFile file(usable_checkpoint(p.folder).value());
     const auto& settings = population_.replicas()[i];
     const CheckpointState state = load_checkpoint(file, population_.store(), static_cast<int>(i),
                                                   slots_in_use(settings.rule, settings.optimizer));
@@ -180,7 +173,7 @@ void Training::load() {
 }
 
 std::vector<CellOutcome> Training::run() {
-  const std::int64_t step = options_.resume ? checkpoint_step(options_.folder, *cells_.front()) : 0;
+  const std::int64_t step = options_.resume ? checkpoint_step(progress_.front().folder) : 0;
   if (step > 0) {
     load();
   } else {
@@ -203,6 +196,7 @@ std::vector<CellOutcome> Training::run() {
     }
   }
   show_progress(true);
+  for (const CellProgress& p : progress_) remove_previous(p.folder);
   const auto status = population_.store().download_status();
   std::vector<CellOutcome> outcomes;
   for (std::size_t i = 0; i < cells_.size(); ++i) outcomes.push_back(outcome(i, status[i]));
@@ -324,6 +318,7 @@ void Training::save_cell(std::size_t i, const char* which, const std::vector<Rep
                  {"config", portable_config(cells_[i]->config)},
                  {"data", task_->data_digest()},
                  {"quantized", population_.is_quantized() ? "1" : "0"}};
+  if (std::string_view(which) == "last") set_last_aside(p.folder);
   save_checkpoint(checkpoint_path(p.folder, which), population_.store(), static_cast<int>(i),
                   slots_in_use(settings.rule, settings.optimizer), state);
 }

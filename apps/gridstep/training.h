@@ -55,7 +55,6 @@ class Training {
   std::int64_t first_step_ = 0;
 };
 
-// Step of a cell's last checkpoint; 0 when there is none.
-std::int64_t checkpoint_step(const fs::path& run_folder, const Cell& cell);
+fs::path cell_folder(const fs::path& run_folder, const Cell& cell);
 
 }  // namespace gridstep

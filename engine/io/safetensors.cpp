@@ -7,6 +7,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 
 namespace gridstep {
 namespace {
@@ -67,6 +68,7 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
 
 // Keys of one JSON object must differ; the parser itself would keep the last.
 Json parse_header(std::string_view text) {
+  if (text.find('\0') != text.npos) throw DataError("there is a NUL in it");  // the parser would stop there
   std::vector<std::set<std::string>> keys;
   const auto callback = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
@@ -79,12 +81,31 @@ Json parse_header(std::string_view text) {
   return Json::parse(text, callback);
 }
 
+std::string checksum_of(const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata) {
+  Hasher hasher;
+  for (const auto& [key, value] : metadata) {
+    if (key == kChecksumKey) continue;
+    hasher.add_text(key);
+    hasher.add_text(value);
+  }
+  for (const ArrayView& a : arrays) {
+    hasher.add_text(a.name);
+    hasher.add_text(type_name(a.dtype));
+    hasher.add_number(a.shape.size());
+    for (const Index d : a.shape) hasher.add_number(static_cast<std::uint64_t>(d));
+    hasher.add(a.data.data(), a.data.size());
+  }
+  return hex(hasher.digest());
+}
+
 }  // namespace
 
 void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,
                        const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  auto entries = metadata;
+  entries[kChecksumKey] = checksum_of(arrays, metadata);
+  header["__metadata__"] = entries;
   std::uint64_t offset = 0;
   for (const ArrayView& a : arrays) {
     GS_CHECK(!header.contains(a.name) && a.name != "__metadata__", "{}: '{}' cannot name a second array", path.string(),
@@ -136,6 +157,9 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
       next += a->data.size();
     }
     if (next != data.data() + data.size()) throw DataError("bytes are left over behind the last array");
+    const auto checksum = metadata_.find(kChecksumKey);
+    if (checksum != metadata_.end() && checksum->second != checksum_of(arrays_, metadata_))
+      throw DataError("its checksum does not match: the file was damaged after it was written");
   } catch (const Json::exception& error) {
     fail<DataError>("{} is not a usable safetensors file: {}: {}", path.string(), what, error.what());
   } catch (const Error& error) {

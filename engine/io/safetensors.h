@@ -2,7 +2,7 @@
 //   8 bytes: header length N, little-endian;  N bytes: JSON {name: {dtype, shape, data_offsets}, "__metadata__":
 //   {string: string}}; then the data, row-major, little-endian, without gaps.
 // Reading treats the file as hostile: lengths, offsets, overlaps, overflow and duplicate names are checked before
-// anything is used.
+// anything is used, and the checksum where there is one: files of other programs have none.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,10 @@ struct ArrayView {
   std::vector<Index> shape;
   std::span<const std::byte> data;
 };
+
+// The metadata entry that holds the checksum of a file written here: XXH3-128 over all other metadata, and the names,
+// types, shapes and data of the arrays, as 32 hex digits.
+inline constexpr const char* kChecksumKey = "checksum";
 
 // Writes atomically, arrays in the order given, data aligned to 8 bytes. The same content gives the same bytes.
 void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,

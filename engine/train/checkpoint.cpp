@@ -7,7 +7,7 @@
 namespace gridstep {
 namespace {
 
-constexpr const char* kFormat = "gridstep-checkpoint-1";
+constexpr const char* kFormat = "gridstep-checkpoint-2";
 
 // (K, R, S, C) <-> (K, C, R, S)
 void permute(const float* from, float* to, const Shape& krsc, bool to_kcrs) {
@@ -112,6 +112,7 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
 CheckpointState read_state(const SafetensorsFile& file) {
   if (file.metadata("format") != kFormat)
     fail<DataError>("{} has format '{}', wanted {}", file.path().string(), file.metadata("format"), kFormat);
+  file.metadata(kChecksumKey);  // that it holds was seen when the file was opened
   CheckpointState state;
   state.step = number<std::int64_t>(file, "step");
   state.status.first_fault = number<std::uint64_t>(file, "first_fault");

@@ -1,6 +1,6 @@
 #include "data/pack.h"
 
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "engine/base/error.h"
 #include "tests/data/pictures.h"
 #include "tests/support/catch.h"

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "data/bicubic.h"
-#include "data/hash.h"
+#include "engine/base/hash.h"
 #include "engine/base/error.h"
 #include "tests/data/pictures.h"
 #include "tests/support/catch.h"

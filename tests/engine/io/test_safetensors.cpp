@@ -69,7 +69,7 @@ TEST_CASE("a written file has the bytes of the format", "[io]") {
   // Opened by Python's safetensors 0.8 as {"w": float32 (2, 3), "q": uint8 (3,), "none": int32 (0, 4)} with this
   // metadata.
   const std::string header =
-      R"({"__metadata__":{"format":"test","step":"7"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+      R"({"__metadata__":{"checksum":"f4f31c0ddf5ebf105a0a3bd31b87f1f6","format":"test","step":"7"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
       R"("q":{"dtype":"U8","shape":[3],"data_offsets":[24,27]},"none":{"dtype":"I32","shape":[0,4],"data_offsets":[27,27]}})";
   std::string want = header + std::string((8 - header.size() % 8) % 8, ' ');
   want = with_length(want.size(), want);
@@ -93,7 +93,7 @@ TEST_CASE("what is written is read back", "[io]") {
   CHECK(file.find("none")->data.empty());
   CHECK(file.find("nothing") == nullptr);
   CHECK(file.metadata("quote") == "a \"b\" \n \xc3\xa9");
-  CHECK(file.metadata().size() == 2);
+  CHECK(file.metadata().size() == 3);  // and the checksum
   CHECK_THROWS_WITH(file.metadata("format"), Contains("'format'") && Contains("a.safetensors"));
   CHECK_THROWS_AS(file.metadata("format"), DataError);
 }
@@ -192,6 +192,24 @@ TEST_CASE("a file cut anywhere is an error, never a crash", "[io]") {
     REQUIRE_THROWS_AS(open(whole.substr(0, length)), DataError);
   }
   CHECK_NOTHROW(open(whole));
+}
+
+TEST_CASE("every flipped bit is noticed", "[io]") {
+  const std::string whole = written(sample(), {{"step", "7"}});
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    INFO("bit " << bit);
+    std::string bytes = whole;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
+    // Where the name of the entry itself is hit, the file has no checksum: no checkpoint then.
+    REQUIRE_THROWS_AS(open(bytes).metadata(kChecksumKey), DataError);
+  }
+}
+
+TEST_CASE("files of other programs have no checksum", "[io]") {
+  CHECK_NOTHROW(open(image(R"({"w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2)));
+  CHECK_THROWS_WITH(
+      open(image(R"({"__metadata__":{"checksum":"00"},"w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2)),
+      Contains("checksum") && Contains("a.safetensors"));
 }
 
 TEST_CASE("flipped bytes are survived", "[io]") {

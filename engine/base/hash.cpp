@@ -1,4 +1,4 @@
-#include "data/hash.h"
+#include "engine/base/hash.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
