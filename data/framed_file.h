@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/base/hash.h"
 #include "engine/base/file.h"
+#include "engine/base/hash.h"
 
 namespace gridstep {
 

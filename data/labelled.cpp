@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/hash.h"
 #include "data/labelled_photos.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/names.h"
 
 namespace gridstep {

@@ -6,11 +6,11 @@
 
 #include "data/batches.h"
 #include "data/codecs/decode.h"
-#include "engine/base/hash.h"
 #include "data/labelled_pack.h"
 #include "data/pack_cache.h"
 #include "data/resize.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/log.h"
 
 namespace gridstep {

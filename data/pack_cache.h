@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "engine/base/hash.h"
 #include "engine/base/file.h"
+#include "engine/base/hash.h"
 
 namespace gridstep {
 

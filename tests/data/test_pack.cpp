@@ -1,7 +1,7 @@
 #include "data/pack.h"
 
-#include "engine/base/hash.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "tests/data/pictures.h"
 #include "tests/support/catch.h"
 

@@ -3,8 +3,8 @@
 #include <set>
 
 #include "data/bicubic.h"
-#include "engine/base/hash.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "tests/data/pictures.h"
 #include "tests/support/catch.h"
 
