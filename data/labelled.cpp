@@ -54,7 +54,7 @@ ImageView LabelledDataset::image(std::int64_t i) const {
 }
 
 std::string LabelledDataset::description() const {
-  const std::string left_out = skipped().empty() ? "" : fmt::format(", {} files left out", skipped().size());
+  const std::string left_out = skipped().empty() ? "" : fmt::format(", {} left out", skipped().size());
   return fmt::format("{}: {} images of {}x{} pixels in {} classes{}", images_.layout, count(), side(), side(),
                      classes(), left_out);
 }

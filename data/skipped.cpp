@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/names.h"
 
 namespace gridstep {
 
@@ -25,6 +26,14 @@ void warn_of_skipped(const std::string& what, const std::vector<SkippedFile>& sk
   if (skipped.empty()) return;
   log_warn("{}: {} of {} files skipped (first: {}: {})", what, skipped.size(), skipped.size() + used,
            skipped.front().name, skipped.front().reason);
+}
+
+std::string left_out_text(const std::vector<SkippedFile>& train, std::size_t train_used,
+                          const std::vector<SkippedFile>& val, std::size_t val_used) {
+  std::vector<std::string> parts;
+  if (!train.empty()) parts.push_back(fmt::format("{} of {} training files", train.size(), train.size() + train_used));
+  if (!val.empty()) parts.push_back(fmt::format("{} of {} validation files", val.size(), val.size() + val_used));
+  return parts.empty() ? "" : "; left out because they cannot be used: " + join(parts, " and ");
 }
 
 }  // namespace gridstep

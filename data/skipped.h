@@ -26,4 +26,8 @@ void require_enough(std::size_t total, const std::vector<SkippedFile>& skipped, 
 // One line, when something was skipped: how many, and the first with its reason.
 void warn_of_skipped(const std::string& what, const std::vector<SkippedFile>& skipped, std::size_t used);
 
+// For tables: "; left out because they cannot be used: 4 of 48 training files", or nothing.
+std::string left_out_text(const std::vector<SkippedFile>& train, std::size_t train_used,
+                          const std::vector<SkippedFile>& val, std::size_t val_used);
+
 }  // namespace gridstep

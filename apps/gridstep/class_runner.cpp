@@ -160,9 +160,12 @@ std::vector<Floor> ClassRunner::references(const Config& config) {
 
 std::string ClassRunner::protocol(const Config& config) {
   const std::string metric = metric_of(config);
-  const std::int64_t count = data(config).val.count();
-  if (metric == "loss") return fmt::format("cross-entropy, mean over {} validation images", count);
-  return fmt::format("top-{} in percent, {} validation images uncropped", metric == "top5" ? 5 : 1, count);
+  const Data& d = data(config);
+  const std::int64_t count = d.val.count();
+  const std::string left_out = left_out_text(d.train.skipped(), static_cast<std::size_t>(d.train.count()),
+                                             d.val.skipped(), static_cast<std::size_t>(count));
+  if (metric == "loss") return fmt::format("cross-entropy, mean over {} validation images{}", count, left_out);
+  return fmt::format("top-{} in percent, {} validation images uncropped{}", metric == "top5" ? 5 : 1, count, left_out);
 }
 
 }  // namespace gridstep

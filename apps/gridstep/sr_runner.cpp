@@ -133,11 +133,12 @@ Floor SrRunner::floor(const Config& config) {
 std::string SrRunner::protocol(const Config& config) {
   const std::string metric = metric_of(config);
   const auto scale = config.get_int("model.scale");
-  if (metric == "psnr_rgb") return fmt::format("PSNR-RGB, crop {} px, 8-bit output, mean over images", scale + 6);
-  if (metric == "loss")
-    return fmt::format("{} loss of the 8-bit output, mean over images", config.get_string("train.loss"));
-  return fmt::format("{}, BT.601, crop {} px, 8-bit output, mean over images", metric == "ssim" ? "SSIM-Y" : "PSNR-Y",
-                     scale);
+  const Data& d = data(config);
+  const std::string over = "mean over images" + left_out_text(d.train.skipped(), d.train.photos().size(),
+                                                              d.val.skipped(), d.val.photos().size());
+  if (metric == "psnr_rgb") return fmt::format("PSNR-RGB, crop {} px, 8-bit output, {}", scale + 6, over);
+  if (metric == "loss") return fmt::format("{} loss of the 8-bit output, {}", config.get_string("train.loss"), over);
+  return fmt::format("{}, BT.601, crop {} px, 8-bit output, {}", metric == "ssim" ? "SSIM-Y" : "PSNR-Y", scale, over);
 }
 
 }  // namespace gridstep

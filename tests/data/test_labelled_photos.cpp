@@ -141,7 +141,7 @@ TEST_CASE("photos that cannot be used are left out and named, up to a tenth", "[
   CHECK(train.count() == 18);
   REQUIRE(train.skipped().size() == 1);
   CHECK(train.skipped()[0].name == "c0/04.png");
-  CHECK_THAT(train.description(), Contains("1 files left out"));
+  CHECK_THAT(train.description(), Contains(", 1 left out"));
   CHECK_THAT(train.labels(), !Catch::Matchers::VectorContains(2));
   for (int i = 0; i < 3; ++i) write_bytes(place.root / fmt::format("train/c0/{:02}.png", 2 * i), "neither");
   CHECK_THROWS_WITH(open_labelled_dataset(place.options("image_folder")),
