@@ -10,7 +10,7 @@
 # 2 usage. A stage whose tool is not installed is "not run", which is no failure.
 set -uo pipefail
 
-stages=(facts tests memcheck racecheck initcheck synccheck harness kernels kernels_cold step peers peers_48 peers_tuned exactness profile)
+stages=(facts tests memcheck racecheck initcheck synccheck harness kernels kernels_cold step step_classifiers peers peers_48 peers_classifiers peers_tuned exactness profile)
 describe() {
   case $1 in
   facts) echo "device and driver; ceilings: copy, bf16 and int8 matrix products, a node of a CUDA graph" ;;
@@ -20,8 +20,10 @@ describe() {
   kernels) echo "gridstep-bench kernels, hot caches" ;;
   kernels_cold) echo "gridstep-bench kernels, cold caches" ;;
   step) echo "gridstep-bench step and population" ;;
+  step_classifiers) echo "gridstep-bench step of ResNet-18 and ResNet-20" ;;
   peers) echo "gridstep-bench compare with PyTorch, 17 pixels" ;;
   peers_48) echo "the same, 48 pixels" ;;
+  peers_classifiers) echo "gridstep-bench compare with PyTorch, ResNet-18 and ResNet-20" ;;
   peers_tuned) echo "the same with torch.compile's slow modes, both" ;;
   exactness) echo "sums of codes on tensor cores against int64" ;;
   profile) echo "Nsight Compute on the five kernels where the time is expected" ;;
@@ -185,20 +187,36 @@ stage_step() {
   done
   return $ok
 }
-# compare PATCH FILE PEERS...: beside PyTorch in the ways named.
+stage_step_classifiers() {
+  local bits ok=0
+  for bits in 8,8 32,32; do
+    run "$bench" step --device cuda --model resnet20 --batch 128 --bits $bits --seconds 3 --json "$out/step-resnet20-${bits/,/-}.json" || ok=1
+    run "$bench" step --device cuda --model resnet18 --batch 64 --bits $bits --seconds 3 --json "$out/step-resnet18-${bits/,/-}.json" || ok=1
+  done
+  return $ok
+}
+# compare "SHAPE OPTIONS" FILE PEERS...: beside PyTorch in the ways named.
 compare() {
-  local patch=$1 file=$2
+  local shape file=$2
+  read -ra shape <<< "$1"
   shift 2
-  run "$bench" compare --device cuda --patch "$patch" --rounds 2 --seconds 2 --peer-python "$python" --peers "$peers" \
+  run "$bench" compare --device cuda "${shape[@]}" --rounds 2 --seconds 2 --peer-python "$python" --peers "$peers" \
     --json "$out/$file.json" --markdown "$out/$file.md" --only "$@"
 }
 quick_peers=(eager "eager, channels last" "eager, fused Adam" "learnable operator" "eager, CUDA graph" "float, no quantizers" torch.compile)
-stage_peers() { ! have_torch || compare 17 peers-17 "${quick_peers[@]}"; }
-stage_peers_48() { ! have_torch || compare 48 peers-48 "${quick_peers[@]}"; }
+stage_peers() { ! have_torch || compare "--patch 17" peers-17 "${quick_peers[@]}"; }
+stage_peers_48() { ! have_torch || compare "--patch 48" peers-48 "${quick_peers[@]}"; }
+stage_peers_classifiers() {
+  local ok=0
+  have_torch || return 0
+  compare "--model resnet20 --batch 128" peers-resnet20 eager "eager, channels last" torch.compile "float, no quantizers" || ok=1
+  compare "--model resnet18 --batch 64" peers-resnet18 eager "eager, channels last" torch.compile "float, no quantizers" || ok=1
+  return $ok
+}
 stage_peers_tuned() {
   local patch ok=0
   have_torch || return 0
-  for patch in 17 48; do compare "$patch" "peers-tuned-$patch" "torch.compile reduce-overhead" "torch.compile max-autotune" || ok=1; done
+  for patch in 17 48; do compare "--patch $patch" "peers-tuned-$patch" "torch.compile reduce-overhead" "torch.compile max-autotune" || ok=1; done
   return $ok
 }
 stage_exactness() { run "$gpu_tests" '*exact sums*,*every tile*'; }
