@@ -91,16 +91,6 @@ void build_pack(const SrSource& source, const SrDataOptions& options, const fs::
   });
 }
 
-std::unique_ptr<Pack> open_existing(const fs::path& path) {
-  if (!fs::exists(path)) return nullptr;
-  try {
-    return std::make_unique<Pack>(path);
-  } catch (const DataError& e) {
-    log_warn("{}; building it again", e.what());
-    return nullptr;
-  }
-}
-
 }  // namespace
 
 SrDataset::SrDataset(fs::path pack_path, std::unique_ptr<Pack> pack)
@@ -134,12 +124,13 @@ SrDataset open_sr_dataset(const SrDataOptions& options) {
   const std::string prefix = pack_prefix(*source, options);
   const fs::path path = folder / (prefix + source_key(*source, options) + ".pack");
 
-  std::unique_ptr<Pack> pack = open_existing(path);
+  const auto open = [](const fs::path& p) { return std::make_unique<Pack>(p); };
+  std::unique_ptr<Pack> pack = open_existing_pack(path, open).value_or(nullptr);
   if (!pack) {
     make_pack_folder(folder);
     build_pack(*source, options, path);
     remove_outdated_packs(path, prefix);
-    pack = std::make_unique<Pack>(path);
+    pack = open(path);
   }
   warn_of_skipped(fmt::format("{} {}", options.name, options.split), pack->meta().skipped, pack->photos().size());
   return SrDataset(path, std::move(pack));

@@ -36,6 +36,7 @@ const Kind& find_kind(const LabelledOptions& options) {
 }
 
 std::string digest_of(const LabelledImages& images) {
+  if (!images.pack_digest.empty()) return images.pack_digest;
   Hasher hasher;
   hasher.add_number(static_cast<std::uint64_t>(images.side));
   for (const std::string& name : images.class_names) hasher.add_text(name);

@@ -2,9 +2,8 @@
 //
 //   cifar10        ROOT/cifar-10-batches-bin/data_batch_{1..5}.bin and test_batch.bin; or those files in ROOT
 //   food101        ROOT/images/<class>/<id>.jpg, ROOT/meta/{classes,train,test}.txt; or the same in ROOT/food-101
-//   image_folder   ROOT/{train,val}/<class>/ with photos (the layout of ImageNet); or ROOT/{train,val}.txt, a path and
-//   a
-//                  class per line
+//   image_folder   ROOT/{train,val}/<class>/ with photos (the layout of ImageNet); or lists ROOT/{train,val}.txt with a
+//                  path and a class per line
 //   synthetic      generated gratings, a direction per class (data/gratings.cpp); needs no root
 //   tsinghua_dogs  ROOT/{low,high}-resolution/<count>-<id>-<breed>/, ROOT/TrainAndValList/{train,validation}.lst
 // Classes are numbered in the order of their ids (dogs), of classes.txt (food), of their names (folders). Photos are
@@ -44,6 +43,7 @@ struct LabelledImages {
   std::vector<SkippedFile> skipped = {};
   MappedFile pack = {};                  // where the pixels lie when they are mapped
   const std::uint8_t* mapped = nullptr;  // into `pack`
+  std::string pack_digest = {};          // its checksum
 
   const std::uint8_t* data() const { return mapped != nullptr ? mapped : pixels.data(); }
   std::size_t bytes() const {
@@ -63,8 +63,10 @@ class LabelledDataset {
   const std::uint8_t* pixels() const { return images_.data(); }
   const std::vector<SkippedFile>& skipped() const { return images_.skipped; }
   ImageView image(std::int64_t i) const;
-  const std::string& digest() const { return digest_; }  // 32 hex digits: XXH3-128 of pixels, labels and class names
-  std::string description() const;                       // one line: layout, images, classes, size
+  const std::string& digest() const {
+    return digest_;
+  }                                 // 32 hex digits: XXH3-128 of the pack, or of pixels, labels and class names
+  std::string description() const;  // one line: layout, images, classes, size
 
   // Share, 0..1, of the class that this data set has most of: what is right without looking.
   double majority_rate() const;

@@ -17,6 +17,7 @@ constexpr int kMaxSide = 4096;
 void read(LabelledImages& images) {
   const Frame frame = read_frame(images.pack.bytes(), kMagic, kLabelledPackVersion);
   const Json index = Json::parse(frame.index.begin(), frame.index.end());
+  images.pack_digest = frame.digest;
   images.layout = index.at("layout").get<std::string>();
   images.side = index.at("side").get<int>();
   images.class_names = index.at("classes").get<std::vector<std::string>>();

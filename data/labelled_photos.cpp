@@ -8,6 +8,7 @@
 #include "data/codecs/decode.h"
 #include "data/labelled_pack.h"
 #include "data/pack_cache.h"
+#include "data/photo_files.h"
 #include "data/resize.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
@@ -28,11 +29,9 @@ void keep_evenly(std::vector<LabelledPhoto>& photos, int limit) {
 }
 
 std::string pack_prefix(const LabelledOptions& options) {
-  std::error_code error;
-  const fs::path place = fs::weakly_canonical(options.root, error);
   const std::string limit = options.limit == 0 ? "" : fmt::format("-{}images", options.limit);
   return fmt::format("{}-{}-{}px{}-{:08x}-", options.name, options.split, options.size, limit,
-                     hash64(error ? options.root.string() : place.string()) >> 32);
+                     hash64(canonical_place(options.root)) >> 32);
 }
 
 std::string source_key(const PhotoListing& listing, const LabelledOptions& options) {
@@ -48,15 +47,6 @@ std::string source_key(const PhotoListing& listing, const LabelledOptions& optio
     add_file_state(photo.path, hasher);
   }
   return hex(hasher.digest()).substr(0, 16);
-}
-
-std::int64_t claimed_pixels(const fs::path& path, std::int64_t max_pixels) {
-  try {
-    const std::int64_t pixels = probe_image(path).pixels();
-    return pixels <= max_pixels ? pixels : 0;  // larger ones are refused by their header
-  } catch (const DataError&) {
-    return 0;
-  }
 }
 
 void build_pack(const PhotoListing& listing, const LabelledOptions& options, const fs::path& path) {
@@ -94,16 +84,6 @@ void build_pack(const PhotoListing& listing, const LabelledOptions& options, con
   });
 }
 
-std::optional<LabelledImages> open_existing(const fs::path& path) {
-  if (!fs::exists(path)) return std::nullopt;
-  try {
-    return read_labelled_pack(path);
-  } catch (const DataError& e) {
-    log_warn("{}; building it again", e.what());
-    return std::nullopt;
-  }
-}
-
 }  // namespace
 
 LabelledImages load_photos(PhotoListing listing, const LabelledOptions& asked) {
@@ -113,7 +93,7 @@ LabelledImages load_photos(PhotoListing listing, const LabelledOptions& asked) {
   const fs::path folder = pack_folder(options.cache_dir);
   const std::string prefix = pack_prefix(options);
   const fs::path path = folder / (prefix + source_key(listing, options) + ".pack");
-  std::optional<LabelledImages> images = open_existing(path);
+  std::optional<LabelledImages> images = open_existing_pack(path, read_labelled_pack);
   if (!images) {
     make_pack_folder(folder);
     build_pack(listing, options, path);

@@ -1,7 +1,6 @@
 // Classification data sets whose images are photos in files: decoded and brought to one size once, into a mapped pack.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 

@@ -34,6 +34,12 @@ void make_pack_folder(const fs::path& folder) {
   if (error) fail("cannot create the folder for packs {}: {}", folder.string(), error.message());
 }
 
+std::string canonical_place(const fs::path& folder) {
+  std::error_code error;
+  const fs::path canonical = fs::weakly_canonical(folder, error);
+  return error ? folder.string() : canonical.string();
+}
+
 void add_file_state(const fs::path& file, Hasher& hasher) {
   std::error_code error;
   const auto size = fs::file_size(file, error);

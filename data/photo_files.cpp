@@ -17,22 +17,11 @@ class FileSource final : public SrSource {
       : layout_(std::move(layout)), files_(std::move(files)), options_(std::move(options)) {}
 
   std::string layout() const override { return layout_; }
-  std::string place() const override {
-    std::error_code error;
-    const fs::path canonical = fs::weakly_canonical(options_.root, error);
-    return error ? options_.root.string() : canonical.string();
-  }
+  std::string place() const override { return canonical_place(options_.root); }
   std::size_t size() const override { return files_.size(); }
   std::string name(std::size_t i) const override { return files_[i].name; }
 
-  std::int64_t pixels(std::size_t i) const override {
-    try {
-      const std::int64_t pixels = probe_image(files_[i].hr).pixels();
-      return pixels <= options_.max_pixels ? pixels : 0;  // larger ones are refused by their header
-    } catch (const DataError&) {
-      return 0;
-    }
-  }
+  std::int64_t pixels(std::size_t i) const override { return claimed_pixels(files_[i].hr, options_.max_pixels); }
 
   void identify(std::size_t i, Hasher& hasher) const override {
     const PhotoFile& file = files_[i];
@@ -108,6 +97,15 @@ std::vector<PhotoFile> list_photos(const fs::path& folder, Search search) {
   }
   std::sort(files.begin(), files.end(), [](const PhotoFile& a, const PhotoFile& b) { return a.name < b.name; });
   return files;
+}
+
+std::int64_t claimed_pixels(const fs::path& photo, std::int64_t max_pixels) {
+  try {
+    const std::int64_t pixels = probe_image(photo).pixels();
+    return pixels <= max_pixels ? pixels : 0;
+  } catch (const DataError&) {
+    return 0;
+  }
 }
 
 std::unique_ptr<SrSource> make_file_source(std::string layout, std::vector<PhotoFile> files,

@@ -21,6 +21,9 @@ enum class Search : std::uint8_t { kFlat, kRecursive };
 // Throws DataError when the folder cannot be read.
 std::vector<PhotoFile> list_photos(const fs::path& folder, Search search);
 
+// Pixels of a photo by its header; 0 for one that will be refused: unreadable, or of more than max_pixels.
+std::int64_t claimed_pixels(const fs::path& photo, std::int64_t max_pixels);
+
 std::unique_ptr<SrSource> make_file_source(std::string layout, std::vector<PhotoFile> files,
                                            const SrDataOptions& options);
 

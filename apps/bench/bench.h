@@ -43,12 +43,8 @@ void resolve(StepArgs& args);
 bool is_classifier(const StepArgs& args);
 std::string text_of(const StepArgs& args);
 
-// Graphs to train, and the images they read, which live as long as this.
-struct StepWork {
-  std::shared_ptr<const void> images;
-  TrainingGraphs graphs;
-};
-StepWork make_work(Device& device, const StepArgs& args);
+// What is trained; the images live as long as the graphs' functions.
+TrainingGraphs make_work(Device& device, const StepArgs& args);
 
 // A population in training on synthetic photos or random images, past its calibration.
 class StepBench {
@@ -60,7 +56,7 @@ class StepBench {
 
  private:
   Device& device_;
-  StepWork work_;
+  TrainingGraphs work_;
   std::unique_ptr<Population> population_;
 };
 

@@ -6,6 +6,7 @@
 #include "models/model.h"
 
 namespace gridstep::bench {
+
 void add_common_options(CLI::App& command, CommonArgs& args) {
   command.add_option("--device", args.device, "cpu, cuda, or auto: CUDA where it can be used")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
@@ -72,7 +73,7 @@ StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), wo
   for (int r = 0; r < args.replicas; ++r) {
     replicas.push_back({static_cast<std::uint64_t>(r), rule, resolve_settings(rule), {}, 1e-4});
   }
-  population_ = std::make_unique<Population>(device_, work_.graphs, replicas,
+  population_ = std::make_unique<Population>(device_, work_, replicas,
                                              PopulationOptions{.steps_per_epoch = 1'000'000,
                                                                .epochs = 1000,
                                                                .batch = static_cast<std::uint32_t>(args.batch),

@@ -22,8 +22,6 @@ Config config_of(const StepArgs& args) {
   c.set("model.name", args.model, "--model");
   c.set("quant.weight_bits", std::int64_t{w}, "--bits");
   c.set("quant.activation_bits", std::int64_t{a}, "--bits");
-  // W,A 32,32 is a network in floats: its first and last layer too.
-  if (w == kFloatBits && a == kFloatBits) c.set("quant.quantizer", std::string("none"), "--bits");
   c.set("optim.name", args.optimizer, "--optimizer");
   c.set("train.batch", std::int64_t{args.batch}, "--batch");
   c.set("run.fuse", args.fuse, "--fuse");
@@ -31,7 +29,7 @@ Config config_of(const StepArgs& args) {
   return c;
 }
 
-StepWork espcn_work(Device& device, const StepArgs& args) {
+TrainingGraphs espcn_work(Device& device, const StepArgs& args) {
   Config c = config_of(args);
   c.set("model.scale", std::int64_t{args.scale}, "--scale");
   c.set("train.patch", std::int64_t{args.patch}, "--patch");
@@ -45,13 +43,13 @@ StepWork espcn_work(Device& device, const StepArgs& args) {
   };
   const auto photos = std::make_shared<const Photos>(device, c, args.patch);
   const SrTask task = sr_task(c);
-  StepWork work{photos, {}};
-  work.graphs.train = [task, photos](bool quantized) {
+  TrainingGraphs graphs;
+  graphs.train = [task, photos](bool quantized) {
     return sr_training_graph(task, photos->resident.table(), quantized);
   };
   if (task.options.quant.enabled)
-    work.graphs.calibration = [task, photos] { return sr_calibration_graph(task, photos->resident.table()); };
-  return work;
+    graphs.calibration = [task, photos] { return sr_calibration_graph(task, photos->resident.table()); };
+  return graphs;
 }
 
 LabelledImages random_images(int count, int side, int classes) {
@@ -66,7 +64,7 @@ LabelledImages random_images(int count, int side, int classes) {
   return images;
 }
 
-StepWork classifier_work(Device& device, const StepArgs& args) {
+TrainingGraphs classifier_work(Device& device, const StepArgs& args) {
   const Config c = config_of(args);
   const int classes = args.model == "resnet20" ? 10 : 1000;
   struct Images {
@@ -76,18 +74,18 @@ StepWork classifier_work(Device& device, const StepArgs& args) {
   };
   const auto images = std::make_shared<const Images>(device, random_images(2 * args.batch, args.size, classes));
   const ClassTask task = class_task(c, classes);
-  StepWork work{images, {}};
-  work.graphs.train = [task, images](bool quantized) {
+  TrainingGraphs graphs;
+  graphs.train = [task, images](bool quantized) {
     return class_training_graph(task, images->resident.table(), quantized);
   };
   if (task.options.quant.enabled)
-    work.graphs.calibration = [task, images] { return class_calibration_graph(task, images->resident.table()); };
-  return work;
+    graphs.calibration = [task, images] { return class_calibration_graph(task, images->resident.table()); };
+  return graphs;
 }
 
 }  // namespace
 
-StepWork make_work(Device& device, const StepArgs& args) {
+TrainingGraphs make_work(Device& device, const StepArgs& args) {
   return is_classifier(args) ? classifier_work(device, args) : espcn_work(device, args);
 }
 

@@ -10,13 +10,14 @@ fs::path checkpoint_path(const fs::path& cell_folder, const char* which) {
   return cell_folder / "checkpoints" / (std::string(which) + ".safetensors");
 }
 
-std::optional<fs::path> usable_checkpoint(const fs::path& cell_folder) {
+std::optional<SafetensorsFile> usable_checkpoint(const fs::path& cell_folder) {
   for (const char* which : {"last", "previous"}) {
     const fs::path path = checkpoint_path(cell_folder, which);
     if (!fs::exists(path)) continue;
     try {
-      read_state(SafetensorsFile(path));
-      return path;
+      SafetensorsFile file(path);
+      read_state(file);
+      return file;
     } catch (const DataError& e) {
       fs::rename(path, checkpoint_path(cell_folder, "damaged"));
       log_warn("{}; it is kept as damaged.safetensors, and the cell goes on from {}", e.what(),
@@ -27,8 +28,8 @@ std::optional<fs::path> usable_checkpoint(const fs::path& cell_folder) {
 }
 
 std::int64_t checkpoint_step(const fs::path& cell_folder) {
-  const std::optional<fs::path> path = usable_checkpoint(cell_folder);
-  return path ? read_state(SafetensorsFile(*path)).step : 0;
+  const std::optional<SafetensorsFile> file = usable_checkpoint(cell_folder);
+  return file ? read_state(*file).step : 0;
 }
 
 void set_last_aside(const fs::path& cell_folder) {

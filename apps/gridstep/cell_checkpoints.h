@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/base/file.h"
+#include "engine/io/safetensors.h"
 
 namespace gridstep {
 
@@ -13,7 +14,7 @@ fs::path checkpoint_path(const fs::path& cell_folder, const char* which);  // "l
 
 // The newest checkpoint to go on from whose checksum holds. A damaged one is renamed to damaged.safetensors, with a
 // warning. None: the cell starts from its beginning.
-std::optional<fs::path> usable_checkpoint(const fs::path& cell_folder);
+std::optional<SafetensorsFile> usable_checkpoint(const fs::path& cell_folder);
 
 // Its step; 0 when there is none.
 std::int64_t checkpoint_step(const fs::path& cell_folder);

@@ -149,7 +149,7 @@ void Training::load() {
   std::int64_t step = 0;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     CellProgress& p = progress_[i];
-    const SafetensorsFile file(usable_checkpoint(p.folder).value());
+    const SafetensorsFile file = usable_checkpoint(p.folder).value();
     const auto& settings = population_.replicas()[i];
     const CheckpointState state = load_checkpoint(file, population_.store(), static_cast<int>(i),
                                                   slots_in_use(settings.rule, settings.optimizer));

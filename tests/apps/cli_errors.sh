@@ -62,6 +62,12 @@ for arithmetic in codes float; do  # a checkpoint of either arithmetic serves bo
 done
 expect 2 quant.arithmetic -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/plain"
 expect 3 conv1.weight -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --set "train.init=$work/other.safetensors" --out "$work/init"
+# Two quantizers read one value where a block has a convolution as its shortcut.
+expect 0 resnet20 majority -- "$gridstep" train resnet20 --optimizer adam --lr 0.001 --epochs 1 --device cpu --set model.shortcut=b --set data.synthetic_images=20 --set data.synthetic_val_images=20 --set train.batch=10 --out "$work/shortcut"
+# --tune finds rates: it must not ask for them.
+printf '[study]\nname = "untuned"\n[grid]\noptim.name = ["adam", "lion"]\n[tune]\nseeds = [1000]\n' > "$work/untuned.toml"
+expect 2 'rates.adam' -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned"
+expect 0 'lion-lr' -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned" --tune --dry-run
 if [ "$(id -u)" != 0 ]; then
   mkdir "$work/locked" && chmod a-w "$work/locked"
   expect 1 "$work/locked" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"
