@@ -70,7 +70,7 @@ expect 2 'rates.adam' -- "$gridstep" study "$work/untuned.toml" --device cpu --o
 expect 0 'lion-lr' -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned" --tune --dry-run
 if [ "$(id -u)" != 0 ]; then
   mkdir "$work/locked" && chmod a-w "$work/locked"
-  expect 1 "$work/locked" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"
+  expect 2 "$work/locked" --out -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"
 fi
 expect 0 31131 31008 -- "$gridstep" describe espcn --scale 3
 expect 2 scale -- "$gridstep" describe espcn --scale 7
