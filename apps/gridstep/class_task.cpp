@@ -53,14 +53,16 @@ LabelledOptions labelled_data(const Config& c, const std::string& split) {
   return o;
 }
 
-Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized) {
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
+                           std::vector<FusionNote>* notes) {
   Graph graph;
   const ImageBatch batch = training_batch(graph, task, table);
   const BuiltModel model =
       find_model(task.model).build(graph, batch.images, model_options(task, quantized, NormMode::kTraining));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, batch.labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
-  if (task.fuse) fuse(graph);
+  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(fused);
   differentiate(graph, head.loss, add_op());
   if (task.fuse) emit_weight_codes(graph);
   return graph;
@@ -76,8 +78,7 @@ CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable
   return result;
 }
 
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
-                             std::vector<FusionNote>* notes) {
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized) {
   Graph graph;
   const ValueId images = graph.add_input("images", {{batch, side, side, 3}, DType::kU8}, Storage::kShared);
   const ValueId labels = graph.add_input("labels", {{batch}, DType::kS32}, Storage::kShared);
@@ -85,8 +86,7 @@ Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool 
       find_model(task.model).build(graph, images, model_options(task, quantized, NormMode::kFrozen));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
-  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
-  if (notes != nullptr) *notes = std::move(fused);
+  if (task.fuse) fuse(graph);
   graph.mark_output(head.loss);
   graph.mark_output(head.correct);
   return graph;

@@ -27,12 +27,12 @@ struct ClassTask {
 ClassTask class_task(const Config& config, int classes);
 LabelledOptions labelled_data(const Config& config, const std::string& split);
 
-Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized);
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
+                           std::vector<FusionNote>* notes = nullptr);
 CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table);
 
 // Inputs "images" (u8 (N, side, side, 3), shared) and "labels" (s32 (N), shared) -> outputs "loss" (f64, the mean) and
 // "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics.
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
-                             std::vector<FusionNote>* notes = nullptr);
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized);
 
 }  // namespace gridstep

@@ -64,9 +64,9 @@ Described describe_super_resolution(const DescribeArgs& args) {
               .side = task.patch,
               .per_pixel = true,
               .fuse = task.fuse,
-              .training = sr_training_graph(task, any, task.options.quant.enabled),
+              .training = {},
               .notes = {}};
-  sr_inference_graph(task, task.patch, task.patch, true, &d.notes);
+  d.training = sr_training_graph(task, any, task.options.quant.enabled, &d.notes);
   return d;
 }
 
@@ -83,9 +83,9 @@ Described describe_classifier(const DescribeArgs& args) {
               .side = side,
               .per_pixel = false,
               .fuse = task.fuse,
-              .training = class_training_graph(task, any, task.options.quant.enabled),
+              .training = {},
               .notes = {}};
-  class_evaluation_graph(task, 1, side, true, &d.notes);
+  d.training = class_training_graph(task, any, task.options.quant.enabled, &d.notes);
   return d;
 }
 
@@ -165,10 +165,18 @@ void print_layers(const Described& d, const std::string& name) {
 }
 
 void print_fusion(const Described& d) {
-  fmt::print("\nfusion ({}):", d.fuse ? "all" : "none");
+  fmt::print("\nfusion of the training step ({}):", d.fuse ? "all" : "none");
   if (d.notes.empty()) fmt::print(" nothing fused");
   fmt::print("\n");
-  for (const FusionNote& n : d.notes) fmt::print("  {} <- {}\n", n.into, n.absorbed);
+  for (const FusionNote& n : d.notes) {
+    if (n.refusal.empty()) fmt::print("  {} <- {}\n", n.into, n.absorbed);
+  }
+  const auto apart = [](const FusionNote& n) { return !n.refusal.empty(); };
+  if (std::none_of(d.notes.begin(), d.notes.end(), apart)) return;
+  fmt::print("left apart:\n");
+  for (const FusionNote& n : d.notes) {
+    if (apart(n)) fmt::print("  {} | {}: {}\n", n.into, n.absorbed, n.refusal);
+  }
 }
 
 void print_memory(const Described& d, const DescribeArgs& args) {

@@ -51,13 +51,14 @@ SrDataOptions sr_data(const Config& c, const std::string& split) {
   return o;
 }
 
-Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized) {
+Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized, std::vector<FusionNote>* notes) {
   Graph graph;
   const PatchBatch batch = patch_batch(graph, "batch", {table, task.batch, task.patch, task.scale()});
   const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, quantized));
   const ValueId loss = image_loss(graph, "loss", model.output, batch.hr, task.loss);
   set_conv_engine(graph, task.conv);
-  if (task.fuse) fuse(graph);
+  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(fused);
   differentiate(graph, loss, add_op());
   if (task.fuse) emit_weight_codes(graph);
   return graph;
@@ -72,14 +73,13 @@ CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& tabl
   return result;
 }
 
-Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized, std::vector<FusionNote>* notes) {
+Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized) {
   Graph graph;
   const ValueId lr = graph.add_input("lr", {{1, h, w, 3}, DType::kU8}, Storage::kShared);
   const BuiltModel model = find_model(task.model).build(graph, lr, model_options(task, quantized));
   const ValueId pixels = pixels_from_float(graph, "pixels", model.output);
   set_conv_engine(graph, task.conv);
-  auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
-  if (notes != nullptr) *notes = std::move(fused);
+  if (task.fuse) fuse(graph);
   graph.mark_output(pixels);
   return graph;
 }

@@ -31,11 +31,12 @@ struct SrTask {
 SrTask sr_task(const Config& config);
 SrDataOptions sr_data(const Config& config, const std::string& split);
 
-Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized);
+Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized,
+                        std::vector<FusionNote>* notes = nullptr);
 CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table);
 
 // Inputs "lr" (u8, shared) -> output "pixels" (u8), for one image of h x w.
-Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized, std::vector<FusionNote>* notes = nullptr);
+Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized);
 
 // Inputs "prediction" (u8) and "hr" (u8, shared) -> outputs "psnr" (f64: psnr_rgb, psnr_y, mse_rgb, mse_y), "loss"
 // (f64) and, if asked for, "ssim" (f64: ssim_rgb, ssim_y), for one image of h x w.

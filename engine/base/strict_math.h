@@ -33,6 +33,7 @@ GS_HD std::uint32_t float_to_bits(float f) {
 #endif
 }
 
+GS_HD float quiet_nan() { return bits_to_float(0x7fc00000u); }
 GS_HD bool is_nan(float x) { return !(x == x); }
 GS_HD bool is_finite(float x) { return (float_to_bits(x) & 0x7f800000u) != 0x7f800000u; }
 
@@ -72,7 +73,7 @@ GS_HD float exp(float x) {
 
 // ln x for x > 0 (denormals included); -inf at 0, NaN below.
 GS_HD float log(float x) {
-  if (is_nan(x) || x < 0.0f) return bits_to_float(0x7fc00000u);
+  if (is_nan(x) || x < 0.0f) return quiet_nan();
   if (x == 0.0f) return bits_to_float(0xff800000u);
   if (!is_finite(x)) return x;
   float scale = 0.0f;

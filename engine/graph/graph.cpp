@@ -46,6 +46,13 @@ std::vector<ValueId> Graph::add_node(std::string name, const OpDef& op, std::any
   return nodes_.back().outputs;
 }
 
+ValueId Graph::add_output(NodeId id, ValueSpec spec) {
+  Node& self = node(id);
+  values_.push_back({fmt::format("{}:{}", self.name, self.outputs.size()), spec, Storage::kActivation, id});
+  self.outputs.push_back(static_cast<ValueId>(values_.size()) - 1);
+  return self.outputs.back();
+}
+
 void Graph::mark_output(ValueId id) {
   GS_CHECK(value(id).storage == Storage::kActivation && value(id).producer >= 0, "value '{}' cannot become an output",
            value(id).name);

@@ -76,6 +76,8 @@ class Graph {
   ValueId add_parameter(ParameterInfo info);  // f32
   // Adds a node and its output values, of the shapes the op infers. Errors name the node and its input shapes.
   std::vector<ValueId> add_node(std::string name, const OpDef& op, std::any attrs, std::vector<ValueId> inputs);
+  // One more output of a node, named "<node>:<index>".
+  ValueId add_output(NodeId node, ValueSpec spec);
   void mark_output(ValueId value);
   // Drops the nodes whose op is null (a pass has moved their work) and renumbers the others.
   void remove_dead_nodes();

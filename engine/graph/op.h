@@ -29,6 +29,17 @@ struct BoundNode {
 
 using RecordFn = void (*)(Recorder&, const BoundNode&);
 
+// What an op answers when it is offered a neighbour's work (passes/fuse.h).
+struct Fusion {
+  enum class Kind {
+    kNo,
+    kReplaces,  // the neighbour's first output takes the place of the op's own, which is never made
+    kAdds,      // the neighbour's outputs follow those of the op
+  };
+  Kind kind = Kind::kNo;
+  std::string_view reason = {};  // why not, where the two might be expected to fuse
+};
+
 struct OpDef {
   std::string_view name;  // "conv2d"
   // Shapes and types of the outputs; throws ConfigError when the inputs do not fit.
@@ -39,11 +50,14 @@ struct OpDef {
   RecordFn record_cpu = nullptr;
   // Adds the backward nodes; null: no gradient flows through.
   void (*gradient)(GradientBuilder& builder, const Node& node) = nullptr;
-  // Fusion (passes/fuse.h). True when `self` now does the work of its sole producer (or sole reader) as well; the pass
-  // rewires the graph: a swallowed producer's inputs are taken over, a swallowed reader's outputs are appended to those
-  // of `self`.
+  // Fusion (passes/fuse.h): whether `self` now does its neighbour's work as well; its attributes then say so, and the
+  // pass rewires the graph. A producer that nobody else reads: its inputs are taken over. A reader of the first output,
+  // the only one if `sole`: its other inputs and its outputs are taken over.
   bool (*absorb_producer)(Node& self, const Node& producer) = nullptr;
-  bool (*absorb_reader)(Node& self, const Node& reader) = nullptr;
+  Fusion (*absorb_reader)(Node& self, const Node& reader, bool sole) = nullptr;
+  // True when `producer`, which writes the first input, now yields one more output of `spec` that is the last input of
+  // `self`.
+  bool (*extend_producer)(Node& self, Node& producer, std::span<const ValueSpec> in, ValueSpec& spec) = nullptr;
   // Bit i: output i may have null data when nobody reads it.
   unsigned droppable_outputs = 0;
 };

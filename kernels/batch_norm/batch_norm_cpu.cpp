@@ -1,137 +1,128 @@
 #include <algorithm>
+#include <cstddef>
 
 #include "kernels/batch_norm/batch_norm.h"
-#include "kernels/batch_norm/norm_math.h"
+#include "kernels/batch_norm/norm_rows.h"
+#include "kernels/batch_norm/norm_sums.h"
+#include "kernels/common/status.h"
 
 namespace gridstep {
 namespace {
 
-constexpr Index kWidth = 64;  // channels at once: their sums stay in registers and the first cache
+// Sums of W neighbouring channels over one block: the lanes stay in registers.
+template <int W>
+void sum_columns(const float* x, Index pixels, Index channels, NormSums* sums) {
+  double first[W] = {}, second[W] = {};
+  for (Index p = 0; p < pixels; ++p) {
+    for (int c = 0; c < W; ++c) {
+      const auto v = static_cast<double>(x[p * channels + c]);
+      first[c] += v;
+      second[c] += v * v;
+    }
+  }
+  for (int c = 0; c < W; ++c) sums[c] = {first[c], second[c]};
+}
 
-struct Extent {
-  Index pixels, channels;
-  Index blocks() const { return norm_blocks(pixels); }
-};
-Extent extent_of(const Tensor& x) { return {x.elements() / x.shape[3], x.shape[3]}; }
-
-// Sums of every block and channel: (C, blocks). `add(sums, at, c)` adds the element `at`, of channel `c`.
-template <class Add>
-void record_block_sums(Recorder& recorder, const std::string& name, const Extent& e, const Tensor& sums, Add make_add) {
-  const int tasks = Recorder::chunks(e.blocks());
-  recorder.launch(name, tasks, [=](const TaskContext& context) {
-    const auto add = make_add(context.replica);
-    const auto [begin, end] = Recorder::part(e.blocks(), tasks, context.task);
-    for (Index block = begin; block < end; ++block) {
-      const Index first = block * kNormBlock, last = std::min(e.pixels, first + kNormBlock);
-      for (Index c0 = 0; c0 < e.channels; c0 += kWidth) {
-        const Index width = std::min(kWidth, e.channels - c0);
-        NormSums lane[kWidth];
-        for (Index p = first; p < last; ++p) {
-          for (Index c = 0; c < width; ++c) add(lane[c], p * e.channels + c0 + c, c0 + c);
+void record_statistics(Recorder& recorder, const NormTensors& t, const BatchNormAttrs& attrs) {
+  const NormExtent e(t.x);
+  const int tasks = norm_column_tasks(e);
+  recorder.launch("statistics", tasks, [=](const TaskContext& context) {
+    const int r = context.replica;
+    const auto [begin, end] = norm_columns_of(e, tasks, context.task);
+    for (Index c0 = begin; c0 < end; c0 += kNormColumns) {
+      const Index width = std::min(kNormColumns, end - c0);
+      NormSums totals[kNormColumns];
+      if (!attrs.frozen) add_blocks(t.sums.at<const NormSums>(r) + c0, e, width, totals);
+      for (Index c = c0; c < c0 + width; ++c) {
+        float &m = t.mean.at<float>(r)[c], &s = t.inv_std.at<float>(r)[c];
+        if (attrs.frozen) {
+          m = t.running_mean.at<float>(r)[c];
+          s = inverse_deviation(static_cast<double>(t.running_var.at<float>(r)[c]), attrs.eps);
+        } else {
+          finish_statistics(totals[c - c0], static_cast<double>(e.pixels), attrs.eps, attrs.momentum, m, s,
+                            t.running_mean.at<float>(r)[c], t.running_var.at<float>(r)[c]);
         }
-        auto* const to = sums.at<NormSums>(context.replica);
-        for (Index c = 0; c < width; ++c) to[(c0 + c) * e.blocks() + block] = lane[c];
       }
     }
   });
 }
 
-NormSums sum_blocks(const NormSums* blocks, Index count) {
-  NormSums lanes[kWarp];
-  for (Index b = 0; b < count; ++b) lanes[b % kWarp].add(blocks[b]);
-  for (int half = kWarp / 2; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) lanes[l].add(lanes[l + half]);
-  }
-  return lanes[0];
-}
+struct ApplyRows {
+  float mean[kNormRow], factor[kNormRow], beta[kNormRow];
 
-// out[i] = f(channel's functor, i), a task for a part of the pixels. `functor(replica, c)` makes the channel's.
-template <class MakeFunctor, class Element>
-void record_apply(Recorder& recorder, const std::string& name, const Extent& e, MakeFunctor functor, Element element) {
-  const int tasks = Recorder::chunks(e.blocks());
-  recorder.launch(name, tasks, [=](const TaskContext& context) {
-    const auto [begin, end] = Recorder::part(e.pixels, tasks, context.task);
-    for (Index c0 = 0; c0 < e.channels; c0 += kWidth) {
-      const Index width = std::min(kWidth, e.channels - c0);
-      decltype(functor(0, Index{0})) of_channel[kWidth];
-      for (Index c = 0; c < width; ++c) of_channel[c] = functor(context.replica, c0 + c);
-      for (Index p = begin; p < end; ++p) element(context.replica, of_channel, p * e.channels + c0, width);
+  ApplyRows(const NormTensors& t, int r, const NormRows& rows) {
+    rows.fill([&](Index i, Index c) {
+      mean[i] = t.mean.at<const float>(r)[c];
+      factor[i] = t.inv_std.at<const float>(r)[c] * t.gamma.at<const float>(r)[c];
+      beta[i] = t.beta.at<const float>(r)[c];
+    });
+  }
+  template <bool kAdd>
+  void run(const float* __restrict x, const float* __restrict residual, Index n, float zero,
+           float* __restrict y) const {
+    for (Index i = 0; i < n; ++i) {
+      float v = NormApply{mean[i], factor[i], beta[i]}(x[i]);
+      if constexpr (kAdd) v = v + residual[i];
+      y[i] = norm_relu(v, zero);
     }
+  }
+};
+
+// One row after the other; where only codes are wanted, values never leave the cache.
+void record_apply(Recorder& recorder, const NormTensors& t, const BatchNormAttrs& attrs) {
+  const NormExtent e(t.x);
+  const int tasks = Recorder::chunks(e.blocks());
+  const StepParams* params = recorder.params();
+  ReplicaStatus* status = recorder.status();
+  const int index = recorder.node_index();
+  recorder.launch("", tasks, [=](const TaskContext& context) {
+    const int r = context.replica;
+    const float zero = relu_zero(attrs.relu);
+    const float step = attrs.quantize ? step_value(*t.parameter.at<float>(r), attrs.quantize->form) : 0.0f;
+    if (attrs.quantize && context.task == 0) *t.step.at<float>(r) = step;
+    bool bad = false;
+    for_each_norm_slab(e, Recorder::part(e.pixels, tasks, context.task), kNormRow, [&](const NormRows& rows) {
+      const ApplyRows apply(t, r, rows);
+      rows.run([&](Index at, Index n) {
+        float values[kNormRow];
+        float* const y = t.y.data != nullptr ? t.y.at<float>(r) + at : values;
+        if (attrs.add) {
+          apply.run<true>(t.x.at<float>(r) + at, t.residual.at<float>(r) + at, n, zero, y);
+        } else {
+          apply.run<false>(t.x.at<float>(r) + at, nullptr, n, zero, y);
+        }
+        if (!attrs.quantize) return;
+        bad |= quantize_span(*attrs.quantize, y, n, step, t.codes.at<std::byte>(r) + at * size_of(t.codes.dtype));
+      });
+    });
+    if (bad) note_fault(status[r], params[r].step, index);
   });
 }
 
 }  // namespace
 
-void record_batch_norm_cpu(Recorder& recorder, const BoundNode& node) {
-  const Tensor x = node.in[0], gamma = node.in[1], beta = node.in[2], running_mean = node.in[3],
-               running_var = node.in[4], y = node.out[0], mean = node.out[1], inv_std = node.out[2];
-  const Tensor sums = node.workspace;
-  const auto attrs = node.attrs<BatchNormAttrs>();
-  const Extent e = extent_of(x);
-  if (!attrs.frozen) {
-    record_block_sums(recorder, "sums", e, sums, [=](int replica) {
-      return [from = x.at<const float>(replica)](NormSums& s, Index at, Index) { s.add_value(from[at]); };
-    });
-  }
-  recorder.launch("statistics", 1, [=](const TaskContext& context) {
-    const int r = context.replica;
-    for (Index c = 0; c < e.channels; ++c) {
-      float &m = mean.at<float>(r)[c], &s = inv_std.at<float>(r)[c];
-      if (attrs.frozen) {
-        m = running_mean.at<float>(r)[c];
-        s = inverse_deviation(static_cast<double>(running_var.at<float>(r)[c]), attrs.eps);
-      } else {
-        const NormSums total = sum_blocks(sums.at<const NormSums>(r) + c * e.blocks(), e.blocks());
-        finish_statistics(total, static_cast<double>(e.pixels), attrs.eps, attrs.momentum, m, s,
-                          running_mean.at<float>(r)[c], running_var.at<float>(r)[c]);
-      }
-    }
-  });
-  record_apply(
-      recorder, "", e,
-      [=](int r, Index c) {
-        return NormApply{mean.at<const float>(r)[c], inv_std.at<const float>(r)[c] * gamma.at<const float>(r)[c],
-                         beta.at<const float>(r)[c]};
-      },
-      [=](int r, const NormApply* apply, Index at, Index width) {
-        const float* __restrict from = x.at<const float>(r) + at;
-        float* __restrict to = y.at<float>(r) + at;
-        for (Index c = 0; c < width; ++c) to[c] = apply[c](from[c]);
-      });
+void norm_block_sums_cpu(const float* x, Index pixels, Index channels, NormSums* sums) {
+  Index c = 0;
+  for (; c + 16 <= channels; c += 16) sum_columns<16>(x + c, pixels, channels, sums + c);
+  for (; c < channels; ++c) sum_columns<1>(x + c, pixels, channels, sums + c);
 }
 
-void record_batch_norm_backward_cpu(Recorder& recorder, const BoundNode& node) {
-  const Tensor x = node.in[0], dy = node.in[1], gamma = node.in[2], mean = node.in[3], inv_std = node.in[4],
-               dx = node.out[0], dgamma = node.out[1], dbeta = node.out[2];
-  const Tensor sums = node.workspace;
-  const bool frozen = node.attrs<BatchNormAttrs>().frozen;
-  const Extent e = extent_of(x);
-  record_block_sums(recorder, "sums", e, sums, [=](int r) {
-    return [from = x.at<const float>(r), g = dy.at<const float>(r), m = mean.at<const float>(r),
-            s = inv_std.at<const float>(r)](NormSums& lane, Index at, Index c) {
-      lane.add_gradient(g[at], normalised(from[at], m[c], s[c]));
-    };
-  });
-  recorder.launch("parameters", 1, [=](const TaskContext& context) {
-    for (Index c = 0; c < e.channels; ++c) {
-      const NormSums total = sum_blocks(sums.at<const NormSums>(context.replica) + c * e.blocks(), e.blocks());
-      dbeta.at<float>(context.replica)[c] = static_cast<float>(total.first);
-      dgamma.at<float>(context.replica)[c] = static_cast<float>(total.second);
-    }
-  });
-  const float share = frozen ? 0.0f : 1.0f / static_cast<float>(e.pixels);
-  record_apply(
-      recorder, "", e,
-      [=](int r, Index c) {
-        return norm_gradient(mean.at<const float>(r)[c], inv_std.at<const float>(r)[c], gamma.at<const float>(r)[c],
-                             dbeta.at<const float>(r)[c] * share, dgamma.at<const float>(r)[c] * share);
-      },
-      [=](int r, const NormGradient* apply, Index at, Index width) {
-        const float* __restrict from = x.at<const float>(r) + at;
-        const float* __restrict g = dy.at<const float>(r) + at;
-        float* __restrict to = dx.at<float>(r) + at;
-        for (Index c = 0; c < width; ++c) to[c] = apply[c](from[c], g[c]);
-      });
+void record_batch_norm_cpu(Recorder& recorder, const BoundNode& node) {
+  const NormTensors t = norm_tensors(node);
+  const auto attrs = node.attrs<BatchNormAttrs>();
+  const NormExtent e(t.x);
+  if (!attrs.frozen && !attrs.sums_given) {
+    const int tasks = Recorder::chunks(e.blocks());
+    recorder.launch("sums", tasks, [=](const TaskContext& context) {
+      const auto [begin, end] = Recorder::part(e.blocks(), tasks, context.task);
+      for (Index block = begin; block < end; ++block) {
+        norm_block_sums_cpu(t.x.at<float>(context.replica) + block * kNormBlock * e.channels, e.pixels_of(block),
+                            e.channels, t.sums.at<NormSums>(context.replica) + block * e.channels);
+      }
+    });
+  }
+  record_statistics(recorder, t, attrs);
+  record_apply(recorder, t, attrs);
 }
 
 }  // namespace gridstep

@@ -10,6 +10,7 @@
 #include "engine/base/strict_math.h"
 #include "engine/tensor/tensor.h"
 #include "kernels/common/lane_sum.h"
+#include "kernels/quantize/quantizers/lsq.h"
 
 namespace gridstep {
 
@@ -21,9 +22,10 @@ GS_HD constexpr Index norm_blocks(Index pixels) { return (pixels + kNormBlock - 
 struct NormSums {
   double first = 0.0, second = 0.0;
 
-  GS_HD void add(const NormSums& other) {
+  GS_HD NormSums& operator+=(const NormSums& other) {
     first += other.first;
     second += other.second;
+    return *this;
   }
   GS_HD void add_value(float x) {
     first += static_cast<double>(x);
@@ -58,6 +60,21 @@ struct NormApply {
   float mean, factor, beta;
   GS_HD float operator()(float x) const { return (x - mean) * factor + beta; }
 };
+
+// What a fused ReLU leaves of a value; NaN stays NaN. `zero`: 0, or NaN where there is no ReLU: no comparison holds
+// then, and loops need no branch.
+GS_HD float relu_zero(bool relu) { return relu ? 0.0f : strict::quiet_nan(); }
+GS_HD float norm_relu(float v, float zero) { return v < zero ? zero : v; }
+
+// Back through quantizer and ReLU. a: the value that was quantized; g: the gradient by its code's real value; dy: by
+// the value itself from other readers. Returns the gradient by the value before the ReLU; `r`: the element's weight in
+// the step's gradient.
+template <bool kQuantized, GradientMask M>
+GS_HD float norm_tail_gradient(float a, float dy, float g, float zero, float s, float n, float p, float& r) {
+  float d = dy;
+  if constexpr (kQuantized) d += g * Lsq::backward<M>(a, s, n, p, r);
+  return a <= zero ? 0.0f : d;
+}
 
 // dx = factor (dy - mean_dy - xhat mean_product); the means are 0 where statistics are frozen.
 struct NormGradient {

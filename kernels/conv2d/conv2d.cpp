@@ -67,13 +67,14 @@ void gradient(GradientBuilder& builder, const Node& node) {
   builder.accumulate(node.inputs[kX], dx[0]);
 }
 
-bool absorb_quantizer(Node& self, const Node& reader) {
+Fusion absorb_quantizer(Node& self, const Node& reader, bool sole) {
   auto& attrs = std::any_cast<Conv2dAttrs&>(self.attrs);
-  if (attrs.quantize || reader.op != &quantize_op()) return false;
+  if (attrs.quantize || attrs.norm_sums || reader.op != &quantize_op()) return {};
   const auto& quantizer = reader.attrs_as<QuantizeAttrs>();
-  if (quantizer.per_channel) return false;  // its leading axis would be the batch
+  if (quantizer.per_channel) return {.reason = "its steps would be those of samples"};  // the leading axis of y
+  if (!sole) return {.reason = "others read the values as well"};
   attrs.quantize = quantizer;
-  return true;
+  return {Fusion::Kind::kAdds};
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct Conv2dAttrs {
   ConvEngine engine = ConvEngine::kAuto;
   int largest_x = 0, largest_w = 0;     // magnitudes of codes; 0: those of the types
   std::optional<GemmChoice> gemm = {};  // variant of the own kernel; unset: as conv_choice.h says
+  bool norm_sums = false;               // set by fusion; never with `quantize`
 };
 
 const OpDef& conv2d_op();                  // (x, w, b?, s_x?, s_w?) -> y

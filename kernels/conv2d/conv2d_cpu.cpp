@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "engine/base/strict_math.h"
+#include "kernels/batch_norm/norm_sums.h"
 #include "kernels/common/status.h"
 #include "kernels/conv2d/conv2d_chunks.h"
 
@@ -57,6 +59,7 @@ struct ForwardPlan {
     conv_scratch_at = result_at + float_bytes(conv.largest() * g.p * g.q * g.k);
     scratch = conv_scratch_at + conv.scratch_bytes();
   }
+  Index pixels() const { return g.n * g.p * g.q; }
   // The filter as floats lies behind everything else, and per-channel scales between.
   Bytes staging_at() const { return scale_at + float_bytes(g.k); }
   Bytes workspace() const { return staging_at() + float_bytes(g.k * g.r * g.s * g.c); }
@@ -90,19 +93,41 @@ void record_filter(Recorder& recorder, const BoundNode& node, const ForwardPlan&
   });
 }
 
-// The epilogue of one chunk, and its codes where a quantizer is fused: in pieces that stay in the first-level cache.
+// The epilogue of one chunk, and its codes where a quantizer is fused, or the sums of its whole blocks of pixels: in
+// pieces that stay in the cache.
 struct Epilogue {
   const ForwardPlan& plan;
   const float* scale;
   const float* bias;
   const QuantizeAttrs* quantize;
   float step;
+  NormSums* sums;     // of all blocks, or null
+  Index first_pixel;  // of the chunk
+
+  // Pieces begin where blocks do, so that a block is cut by the chunk's ends only.
+  Index piece_at(Index i) const {
+    const Index pixels = std::max<Index>(1, 4096 / plan.g.k);
+    if (sums == nullptr) return pixels;
+    const Index whole = (pixels + kNormBlock - 1) / kNormBlock * kNormBlock;
+    return whole - (first_pixel + i) % kNormBlock;
+  }
+
+  void add_up(const float* y, Index i, Index n) const {
+    const Index end = first_pixel + i + n;
+    for (Index at = (first_pixel + i + kNormBlock - 1) / kNormBlock * kNormBlock; at < end; at += kNormBlock) {
+      const Index block_end = std::min(at + kNormBlock, plan.pixels());
+      if (block_end > end) return;
+      norm_block_sums_cpu(y + (at - first_pixel) * plan.g.k, block_end - at, plan.g.k,
+                          sums + at / kNormBlock * plan.g.k);
+    }
+  }
 
   // `y` may be null when only the codes are wanted; `acc` is then overwritten.
   bool run(void* acc, Index pixels, float* y, std::byte* codes) const {
-    const Index channels = plan.g.k, piece = std::max<Index>(1, 4096 / channels);
+    const Index channels = plan.g.k;
     bool bad = false;
-    for (Index i = 0; i < pixels; i += piece) {
+    for (Index i = 0, piece = 0; i < pixels; i += piece) {
+      piece = piece_at(i);
       const Index n = std::min(piece, pixels - i);
       float* out = (y != nullptr ? y : static_cast<float*>(acc)) + i * channels;
       if (plan.int8) {
@@ -114,10 +139,30 @@ struct Epilogue {
         const Bytes width = quantize->fake ? static_cast<Bytes>(sizeof(float)) : 1;
         bad |= quantize_span(*quantize, out, n * channels, step, codes + i * channels * width);
       }
+      if (sums != nullptr) add_up(y, i, n);
     }
     return bad;
   }
 };
+
+// The blocks of pixels that lie in two chunks.
+void record_cut_blocks(Recorder& recorder, const ForwardPlan& plan, const Tensor& y, const Tensor& sums) {
+  std::vector<Index> cut;
+  for (int chunk = 1; chunk < plan.conv.chunks(); ++chunk) {
+    const Index pixel = plan.conv.range(chunk).begin * plan.g.p * plan.g.q;
+    const Index block = pixel / kNormBlock;
+    if (pixel % kNormBlock != 0 && (cut.empty() || cut.back() != block)) cut.push_back(block);
+  }
+  if (cut.empty()) return;
+  recorder.launch("sums", 1, [=](const TaskContext& t) {
+    const Index channels = plan.g.k;
+    for (const Index block : cut) {
+      const Index begin = block * kNormBlock, end = std::min(begin + kNormBlock, plan.pixels());
+      norm_block_sums_cpu(y.at<float>(t.replica) + begin * channels, end - begin, channels,
+                          sums.at<NormSums>(t.replica) + block * channels);
+    }
+  });
+}
 
 }  // namespace
 
@@ -131,7 +176,7 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
   const Tensor x = node.in[0], bias = node.in[2], work = node.workspace, y = node.out[0];
   const bool fused = attrs.quantize.has_value();
   const Tensor parameter = fused ? node.in[5] : Tensor{}, codes = fused ? node.out[1] : Tensor{},
-               step_out = fused ? node.out[2] : Tensor{};
+               step_out = fused ? node.out[2] : Tensor{}, sums = attrs.norm_sums ? node.out[1] : Tensor{};
   const StepParams* params = recorder.params();
   ReplicaStatus* status = recorder.status();
   const int index = recorder.node_index();
@@ -156,13 +201,18 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
                                      t.scratch + plan.conv_scratch_at);
     const float step = fused ? step_value(*parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
     if (fused && t.task == 0) *step_out.at<float>(t.replica) = step;
-    const Epilogue tail{plan, plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
-                        bias.data != nullptr ? bias.at<float>(t.replica) : nullptr, fused ? &*attrs.quantize : nullptr,
-                        step};
+    const Epilogue tail{plan,
+                        plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
+                        bias.data != nullptr ? bias.at<float>(t.replica) : nullptr,
+                        fused ? &*attrs.quantize : nullptr,
+                        step,
+                        sums.data != nullptr ? sums.at<NormSums>(t.replica) : nullptr,
+                        range.begin * g.p * g.q};
     const bool bad =
         tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
     if (bad) note_fault(status[t.replica], params[t.replica].step, index);
   });
+  if (attrs.norm_sums) record_cut_blocks(recorder, plan, y, sums);
 }
 
 }  // namespace gridstep

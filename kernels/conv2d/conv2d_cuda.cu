@@ -258,6 +258,7 @@ ConvEpilogue conv_epilogue(const BoundNode& node) {
     e.codes = node.out[1];
     e.step = node.out[2];
   }
+  if (node.attrs<Conv2dAttrs>().norm_sums) e.norm_sums = node.out[1];
   return e;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/base/error.h"
 #include "engine/device/cuda/cuda_libraries.h"
+#include "kernels/batch_norm/norm_sums.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/plan_cudnn.h"
@@ -115,6 +116,7 @@ void record_conv2d_cuda(Recorder& recorder, const BoundNode& node) {
   ConvEpilogue epilogue = conv_epilogue(node);
   epilogue.sums = sums;
   record_conv_epilogue(recorder, epilogue);
+  if (attrs.norm_sums) record_norm_sums_cuda(recorder, y, epilogue.norm_sums);
 }
 
 Bytes conv2d_backward_data_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {

@@ -1,6 +1,7 @@
 // From exact sums to what a convolution yields, for the kernels that end in it: values, and codes of a fused quantizer.
 #pragma once
 
+#include "kernels/batch_norm/norm_math.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/quantize/quantize.cuh"
 
@@ -11,15 +12,15 @@ struct EpilogueArguments {
   Strided<const float> bias, x_step, w_step;
   bool w_step_per_channel;
   Strided<float> y;
-  Strided<std::byte> codes;  // of the type that `quantize` asks for
-  bool packs;                // y and codes may be written in packs of four
+  Strided<NormSums> norm_sums;  // of y's blocks of pixels; only the own kernel looks at them
+  bool packs;                   // y and codes may be written in packs of four
   int channels;
-  bool quantized, fake;
+  bool quantized;
+  CodeTarget codes;
   FusedActivation activation;
   Strided<const float> parameter;
   Strided<float> step;
   StepForm form;
-  CodeLimits limits;
   const StepParams* params;
   ReplicaStatus* status;
   int node_index;
@@ -32,19 +33,17 @@ inline EpilogueArguments epilogue_arguments(const Recorder& recorder, const Conv
   a.w_step = strided<const float>(e.w_step);
   a.w_step_per_channel = e.w_step.data != nullptr && e.w_step.elements() > 1;
   a.y = strided<float>(e.y);
-  a.codes = strided<std::byte>(e.codes);
+  a.norm_sums = strided<NormSums>(e.norm_sums);
   a.channels = static_cast<int>(e.channels);
   a.quantized = e.quantize.has_value();
   a.packs = packs_are_aligned(a.y);
   if (e.quantize) {
     a.activation = e.quantize->activation;
-    a.fake = e.quantize->fake;
-    a.packs = a.packs &&
-              (a.fake ? packs_are_aligned(strided<float>(e.codes)) : packs_are_aligned(strided<std::uint8_t>(e.codes)));
+    a.codes = code_target(*e.quantize, e.codes);
+    a.packs = a.packs && a.codes.packs;
     a.parameter = strided<const float>(e.parameter);
     a.step = strided<float>(e.step);
     a.form = e.quantize->form;
-    a.limits = code_limits(*e.quantize);
   }
   a.params = recorder.params();
   a.status = recorder.status();
@@ -76,24 +75,14 @@ __device__ __forceinline__ void activate4(Pack4<float>& values) {
 }
 
 // Stores n of four neighbouring values and, where a quantizer follows, their codes; `first`: the place of the first in
-// y. The quantizer's kind is the same for the whole launch: branches here cost less than a kernel for each.
+// y.
 __device__ __forceinline__ void store_outputs(const EpilogueArguments& a, unsigned replica, Index first, Index n,
                                               bool packs, Pack4<float> values, float step, bool& bad) {
   if (a.y.data != nullptr) store_up_to4(a.y.at(replica) + first, 0, n, packs, values);
   if (!a.quantized) return;
   if (a.activation == FusedActivation::kRelu) activate4<FusedActivation::kRelu>(values);
   if (a.activation == FusedActivation::kTanh) activate4<FusedActivation::kTanh>(values);
-  constexpr FusedActivation kDone = FusedActivation::kNone;
-  if (a.fake) {
-    float* const to = reinterpret_cast<float*>(a.codes.at(replica)) + first;
-    store_up_to4(to, 0, n, packs, encode_up_to4<kDone, float>(values, 0, n, step, a.limits, bad));
-  } else if (a.limits.n < 0.0f) {
-    auto* const to = reinterpret_cast<std::int8_t*>(a.codes.at(replica)) + first;
-    store_up_to4(to, 0, n, packs, encode_up_to4<kDone, std::int8_t>(values, 0, n, step, a.limits, bad));
-  } else {
-    auto* const to = reinterpret_cast<std::uint8_t*>(a.codes.at(replica)) + first;
-    store_up_to4(to, 0, n, packs, encode_up_to4<kDone, std::uint8_t>(values, 0, n, step, a.limits, bad));
-  }
+  store_codes(a.codes, replica, first, n, packs, values, step, bad);
 }
 
 __device__ __forceinline__ void note_bad(const EpilogueArguments& a, unsigned replica, bool bad) {

@@ -46,6 +46,27 @@ __device__ __forceinline__ void finish_tile(const EpilogueArguments& a, const Ou
   note_bad(a, replica, bad);
 }
 
+// Sums of the tile's blocks of pixels before batch normalisation: a thread per block and filter, in the order of
+// norm_math.h.
+template <class T>
+__device__ __forceinline__ void sum_tile(const EpilogueArguments& a, const OutputTile& tile, const float* sums) {
+  constexpr int kBlock = static_cast<int>(kNormBlock);
+  static_assert(T::kM % kBlock == 0);
+  const unsigned replica = blockIdx.z;
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < T::kM / kBlock * tile.columns; i += T::kThreads) {
+    const int block = i / tile.columns, column = i - block * tile.columns, channel = tile.first_filter + column;
+    const int first = block * kBlock, last = first + kBlock < tile.rows ? first + kBlock : tile.rows;
+    if (first >= last) return;
+    NormSums own;
+#pragma unroll 4
+    for (int row = first; row < last; ++row) {
+      own.add_value(finish_sum(a, replica, sums[row * T::kSumStride + column], channel));
+    }
+    a.norm_sums.at(replica)[static_cast<Index>(tile.first_pixel / kBlock + block) * a.channels + channel] = own;
+  }
+}
+
 // A block per tile and replica. Blocks that share pixels follow one another: the image is read from memory once, and
 // the filters, far smaller, stay in the second-level cache.
 template <class T, class Multiply, bool kWide>
@@ -79,8 +100,9 @@ __global__ void __launch_bounds__(T::kThreads) implicit_gemm_kernel(const __grid
   sums.store(floats);
   __syncthreads();
   const int rows = g.pixels - first_pixel, columns = g.filters - first_filter;
-  finish_tile<T>(a.outputs, {first_pixel, first_filter, rows < T::kM ? rows : T::kM, columns < T::kN ? columns : T::kN},
-                 floats);
+  const OutputTile out{first_pixel, first_filter, rows < T::kM ? rows : T::kM, columns < T::kN ? columns : T::kN};
+  finish_tile<T>(a.outputs, out, floats);
+  if (a.outputs.norm_sums.data != nullptr) sum_tile<T>(a.outputs, out, floats);
 }
 
 // ---- recording

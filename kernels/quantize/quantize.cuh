@@ -45,6 +45,36 @@ __device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index
   return out;
 }
 
+// Where codes go, and of which kind: the same for a whole launch, so that branches cost less than a kernel for each.
+struct CodeTarget {
+  Strided<std::byte> codes;  // of the type that the quantizer asks for
+  bool fake;
+  bool packs;  // four neighbouring codes may be written at once
+  CodeLimits limits;
+};
+
+inline CodeTarget code_target(const QuantizeAttrs& attrs, const Tensor& codes) {
+  const bool packs =
+      attrs.fake ? packs_are_aligned(strided<float>(codes)) : packs_are_aligned(strided<std::uint8_t>(codes));
+  return {strided<std::byte>(codes), attrs.fake, packs, code_limits(attrs)};
+}
+
+// Codes of n <= 4 neighbouring values, the first at `first`.
+__device__ __forceinline__ void store_codes(const CodeTarget& to, unsigned replica, Index first, Index n, bool packs,
+                                            const Pack4<float>& values, float step, bool& bad) {
+  constexpr FusedActivation kDone = FusedActivation::kNone;
+  if (to.fake) {
+    store_up_to4(reinterpret_cast<float*>(to.codes.at(replica)) + first, 0, n, packs,
+                 encode_up_to4<kDone, float>(values, 0, n, step, to.limits, bad));
+  } else if (to.limits.n < 0.0f) {
+    store_up_to4(reinterpret_cast<std::int8_t*>(to.codes.at(replica)) + first, 0, n, packs,
+                 encode_up_to4<kDone, std::int8_t>(values, 0, n, step, to.limits, bad));
+  } else {
+    store_up_to4(reinterpret_cast<std::uint8_t*>(to.codes.at(replica)) + first, 0, n, packs,
+                 encode_up_to4<kDone, std::uint8_t>(values, 0, n, step, to.limits, bad));
+  }
+}
+
 // Calls f with the activation and the output's type as template arguments.
 template <class F>
 void visit_encoding(const QuantizeAttrs& attrs, F&& f) {

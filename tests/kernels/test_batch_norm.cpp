@@ -28,7 +28,8 @@ NormGraph norm_graph(const Shape& shape, const BatchNormAttrs& attrs) {
   }
   const auto out = g.graph.add_node("norm", batch_norm_op(), attrs, inputs);
   const ValueId dy = g.graph.add_input("dy", {shape, DType::kF32});
-  g.graph.add_node("norm/backward", batch_norm_backward_op(), attrs, {x, dy, inputs[1], out[1], out[2]});
+  g.graph.add_node("norm/backward", batch_norm_backward_op(), attrs,
+                   {x, inputs[1], inputs[2], out[1], out[2], dy, kNoValue, kNoValue, kNoValue, kNoValue});
   return g;
 }
 
@@ -80,8 +81,9 @@ TEST_CASE("batch normalisation and its gradient equal the double oracle", "[kern
           CHECK_SAME(compare(norm.in<float>(3, r), want.running_mean, {.abs = 1e-6, .rel = 3e-7}));
           CHECK_SAME(compare(norm.in<float>(4, r), want.running_var, {.abs = 1e-6, .rel = 1e-6}));
           fill(back.in<float>(0, r), c.x);
-          fill(back.in<float>(1, r), dy);
-          fill(back.in<float>(2, r), c.gamma);
+          fill(back.in<float>(1, r), c.gamma);
+          fill(back.in<float>(2, r), c.beta);
+          fill(back.in<float>(5, r), dy);
           fill(back.in<float>(3, r), copy_of(norm.out<float>(1, r)));
           fill(back.in<float>(4, r), copy_of(norm.out<float>(2, r)));
         }
@@ -154,4 +156,6 @@ TEST_CASE("batch normalisations that cannot be are refused", "[kernels]") {
   CHECK_THROWS_AS(batch_norm(graph, "b", three, {three, three, three, three}), ConfigError);
   CHECK_THROWS_AS(batch_norm(graph, "c", x, {three, three, three, three}, {.eps = 0.0f}), ConfigError);
   CHECK_THROWS_AS(batch_norm(graph, "d", x, {three, three, three, three}, {.momentum = 1.5f}), ConfigError);
+  CHECK_THROWS(graph.add_node("e", batch_norm_backward_op(), BatchNormAttrs{},
+                              {x, three, three, three, three, kNoValue, kNoValue, kNoValue, kNoValue, kNoValue}));
 }

@@ -76,10 +76,11 @@ inline void check_node(const Graph& graph, NodeId node, const NodeCase& test) {
   });
 }
 
-// Different normal values and bytes for every input and replica.
+// Different normal values and bytes for every input there is, and replica.
 inline void fill_randomly(NodeBench& bench, int replica) {
   for (int i = 0; i < static_cast<int>(bench.bound().in.size()); ++i) {
     const Tensor& t = bench.bound().in[static_cast<std::size_t>(i)];
+    if (t.data == nullptr) continue;
     const auto seed = static_cast<unsigned>(10 * replica + i);
     if (t.dtype == DType::kF32) {
       fill(bench.in<float>(i, replica), normal_values(t.elements(), seed, 0.6f, 0.3f));

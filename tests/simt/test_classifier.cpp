@@ -103,7 +103,8 @@ TEST_CASE("batch normalisation") {
         inputs.push_back(graph.add_input(name, {{shape[3]}, DType::kF32}));
       }
       const auto out = graph.add_node("norm", batch_norm_op(), attrs, inputs);
-      graph.add_node("norm/backward", batch_norm_backward_op(), attrs, {inputs[0], out[0], inputs[1], out[1], out[2]});
+      graph.add_node("norm/backward", batch_norm_backward_op(), attrs,
+                     {inputs[0], inputs[1], inputs[2], out[1], out[2], out[0], kNoValue, kNoValue, kNoValue, kNoValue});
       // The running statistics are changed in place: each schedule must begin with the same ones.
       const auto fill_positive = [](NodeBench& bench, int replica) {
         fill_with_nan(bench, replica);
@@ -116,6 +117,64 @@ TEST_CASE("batch normalisation") {
       cuda.run(TaskOrder::kForward, record_batch_norm_cuda);
       for (const int i : {3, 4}) CHECK_SAME(compare_bits(cuda.in<float>(i), cpu.in<float>(i)));
       check_node(graph, 1, {record_batch_norm_backward_cuda, fill_positive});
+    }
+  }
+}
+
+namespace {
+
+// A node with all that fusion can bring, and its gradient, every input its own.
+Graph fused_norm(const Shape& shape, const BatchNormAttrs& attrs, bool dy) {
+  Graph g;
+  const auto image = [&](const char* name) { return g.add_input(name, {shape, DType::kF32}); };
+  const auto channel = [&](const char* name) { return g.add_input(name, {{shape[3]}, DType::kF32}); };
+  const auto one = [&](const char* name) { return g.add_input(name, {{1}, DType::kF32}); };
+  std::vector<ValueId> in{image("x"), channel("gamma"), channel("beta"), channel("running_mean"),
+                          channel("running_var")};
+  if (attrs.add) in.push_back(image("residual"));
+  const ValueId rho = one("rho"), s0 = one("s0");
+  if (attrs.quantize) in.insert(in.end(), {rho, s0});
+  g.add_node("norm", batch_norm_op(), attrs, in);
+  g.add_node("norm/backward", batch_norm_backward_op(), attrs,
+             {in[0], in[1], in[2], channel("mean"), channel("inv_std"), dy ? image("dy") : kNoValue,
+              attrs.add ? image("y") : kNoValue, attrs.quantize ? image("g") : kNoValue,
+              attrs.quantize ? rho : kNoValue, attrs.quantize ? s0 : kNoValue});
+  return g;
+}
+
+void fill_norm(NodeBench& bench, int replica, bool with_nan) {
+  fill_randomly(bench, replica);
+  for (std::size_t i = 0; i < bench.bound().in.size(); ++i) {
+    const Tensor& t = bench.bound().in[i];
+    if (t.data == nullptr) continue;
+    const bool positive = i == 4 || t.elements() == 1;  // variance or deviation; steps
+    for (float& v : bench.in<float>(static_cast<int>(i), replica)) v = positive ? std::fabs(v) * 0.1f + 0.05f : v;
+  }
+  if (with_nan && replica == 1) bench.in<float>(0, replica).back() = std::numeric_limits<float>::quiet_NaN();
+}
+
+}  // namespace
+
+TEST_CASE("batch normalisation with what follows it") {
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 16}, Shape{2, 7, 5, 37}}) {
+    for (const bool add : {false, true}) {
+      for (const bool relu : {false, true}) {
+        for (const int quantizer : {0, 1, 2, 3}) {
+          BatchNormAttrs attrs;
+          attrs.add = add;
+          attrs.relu = relu;
+          const QuantizeAttrs kinds[] = {{.range = {0, 15}, .mask = GradientMask::kStrict},
+                                         {.range = {-8, 7}, .mask = GradientMask::kInclusive},
+                                         {.range = {0, 255}, .fake = true, .mask = GradientMask::kRounded}};
+          if (quantizer > 0) attrs.quantize = kinds[quantizer - 1];
+          const bool dy = quantizer == 0 || add;
+          const Graph graph = fused_norm(shape, attrs, dy);
+          INFO(shape.text() << (add ? " add" : "") << (relu ? " relu" : "") << " quantizer " << quantizer);
+          check_node(graph, 0, {record_batch_norm_cuda, [](NodeBench& b, int r) { fill_norm(b, r, true); }, {}, 0});
+          check_node(graph, 1,
+                     {record_batch_norm_backward_cuda, [](NodeBench& b, int r) { fill_norm(b, r, false); }, {}, 0});
+        }
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 // The own convolution on codes against the CPU: every tile, arithmetic, operand type and kind of output, in every bit.
+#include "kernels/batch_norm/norm_math.h"
 #include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/onednn.h"
 #include "tests/kernels/conv2d_bench.h"
@@ -154,4 +155,21 @@ TEST_CASE("own convolution: a NaN before the fused quantizer is a fault of its r
     if (replica == 2) bench.in<float>(2, replica)[4] = std::numeric_limits<float>::quiet_NaN();
   };
   check_node(graph_of(c), 0, {.cuda = record_implicit_gemm_cuda, .fill = fill_with_nan_bias});
+}
+
+TEST_CASE("own convolution: sums of its blocks of pixels before batch normalisation") {
+  for (const GemmChoice choice :
+       {GemmChoice{GemmTile::k64x32, GemmArithmetic::kInt8}, GemmChoice{GemmTile::k128x64, GemmArithmetic::kBf16},
+        GemmChoice{GemmTile::k128x128, GemmArithmetic::kInt8}}) {
+    for (const ConvShape& shape : {ConvShape{2, 9, 7, 16, 35, 3, 3, 1, 1}, ConvShape{5, 6, 5, 16, 130, 1, 1, 1, 0},
+                                   ConvShape{1, 1, 1, 16, 3, 1, 1, 1, 0}}) {
+      const CodeConv c{.shape = shape};
+      Graph g = graph_of(c, choice);
+      const Index blocks = norm_blocks(g.spec(g.node(0).outputs[0]).shape.elements() / shape.k);
+      std::any_cast<Conv2dAttrs&>(g.node(0).attrs).norm_sums = true;
+      g.add_output(0, {{blocks, shape.k, 2}, DType::kF64});
+      INFO(x_shape(shape).text() << ", tile " << static_cast<int>(choice.tile));
+      check_node(g, 0, {record_implicit_gemm_cuda, [&](NodeBench& b, int r) { fill_codes(b, r, c); }});
+    }
+  }
 }

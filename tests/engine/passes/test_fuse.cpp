@@ -2,6 +2,8 @@
 #include "engine/passes/fuse.h"
 
 #include "engine/graph/op.h"
+#include "kernels/add/add.h"
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/quantize/quantize.h"
@@ -30,13 +32,23 @@ struct Chain {
   }
 };
 
-std::vector<std::string> texts(const std::vector<FusionNote>& notes) {
-  std::vector<std::string> result;
-  for (const FusionNote& note : notes) result.push_back(note.into + " <- " + note.absorbed);
+using Texts = std::vector<std::string>;
+
+Texts texts(const std::vector<FusionNote>& notes) {
+  Texts result;
+  for (const FusionNote& note : notes) {
+    if (note.refusal.empty()) result.push_back(note.into + " <- " + note.absorbed);
+  }
   return result;
 }
 
-using Texts = std::vector<std::string>;
+Texts refusals(const std::vector<FusionNote>& notes) {
+  Texts result;
+  for (const FusionNote& note : notes) {
+    if (!note.refusal.empty()) result.push_back(note.into + " | " + note.absorbed + ": " + note.refusal);
+  }
+  return result;
+}
 
 }  // namespace
 
@@ -58,19 +70,25 @@ TEST_CASE("convolution takes over activation and quantizer, and the notes say so
 TEST_CASE("a value that others read is not swallowed", "[passes]") {
   Chain twice;
   relu(twice.graph, "second reader", twice.relu_out);
-  CHECK(fuse(twice.graph).empty());
+  const auto notes = fuse(twice.graph);
+  CHECK(texts(notes).empty());
+  CHECK(refusals(notes) == Texts{"relu | quantize: relu takes no quantize in"});
   CHECK(twice.graph.nodes().size() == 4);
   Chain output;
   output.graph.mark_output(output.relu_out);
-  CHECK(fuse(output.graph).empty());
+  CHECK(texts(fuse(output.graph)).empty());
   Chain conv_output;
   conv_output.graph.mark_output(conv_output.conv);
-  CHECK(texts(fuse(conv_output.graph)) == Texts{"quantize <- relu"});  // reads conv as before
+  const auto left = fuse(conv_output.graph);
+  CHECK(texts(left) == Texts{"quantize <- relu"});  // reads conv as before
+  CHECK(refusals(left) == Texts{"conv | quantize: others read the values as well"});
 }
 
 TEST_CASE("only what the ops can do is fused", "[passes]") {
   Chain channels({.range = {0, 255}, .per_channel = true});  // its rows would be the batch
-  CHECK(texts(fuse(channels.graph)) == Texts{"quantize <- relu"});
+  const auto notes = fuse(channels.graph);
+  CHECK(texts(notes) == Texts{"quantize <- relu"});
+  CHECK(refusals(notes) == Texts{"conv | quantize: its steps would be those of samples"});
   CHECK(channels.graph.nodes().size() == 2);
 
   Graph two;
@@ -82,6 +100,57 @@ TEST_CASE("only what the ops can do is fused", "[passes]") {
   const ValueId y = shuffle.add_input("x", {{1, 2, 2, 4}, DType::kF32});
   relu(shuffle, "relu", pixel_shuffle(shuffle, "shuffle", y, {2}));
   CHECK(fuse(shuffle).empty());
+}
+
+namespace {
+
+// Two blocks of a residual network: conv -> norm -> add -> relu -> quantizers of two layers, and the next addition.
+struct Residual {
+  Graph graph;
+  ValueId out = kNoValue;
+
+  Residual() {
+    const ValueId x = graph.add_input("x", {{2, 4, 4, 3}, DType::kF32});
+    const ValueId one = norm("norm1", convolution("conv1", x));
+    const ValueId side = norm("side norm", convolution("side", x));
+    const ValueId sum = relu(graph, "relu", add(graph, "add", one, side));
+    const ValueId first = quantized("first", sum), second = quantized("second", sum);
+    out = add(graph, "next", add(graph, "join", first, second), sum);
+    graph.mark_output(out);
+  }
+  ValueId input(const std::string& name, const Shape& shape) { return graph.add_input(name, {shape, DType::kF32}); }
+  ValueId convolution(const std::string& name, ValueId x) {
+    return conv2d(graph, name, {x, input(name + ".w", {3, 1, 1, 3})}, 1, 0);
+  }
+  ValueId norm(const std::string& name, ValueId x) {
+    return batch_norm(graph, name, x,
+                      {input(name + ".gamma", {3}), input(name + ".beta", {3}), input(name + ".mean", {3}),
+                       input(name + ".var", {3})});
+  }
+  ValueId quantized(const std::string& name, ValueId x) {
+    const ValueId step = input(name + ".step", {1});
+    return quantize(graph, name, x, step, step, {.range = {0, 15}, .fake = true}).codes;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("batch normalisation takes over addition, ReLU and one quantizer; the convolutions sum up", "[passes]") {
+  Residual r;
+  const auto notes = fuse(r.graph);
+  CHECK(texts(notes) ==
+        Texts{"norm1 <- add", "norm1 <- relu", "norm1 <- first", "side <- side norm (sums)", "conv1 <- norm1 (sums)"});
+  CHECK(refusals(notes) == Texts{"norm1 | second: one quantizer in a pass"});
+  // The node lies where all that it reads has been made, and what others read of it keeps its value.
+  Texts order;
+  for (const Node& node : r.graph.nodes()) order.push_back(node.name);
+  CHECK(order == Texts{"conv1", "side", "side norm", "norm1", "second", "join", "next"});
+  const Node& node = r.graph.node(3);
+  CHECK(node.attrs_as<BatchNormAttrs>().add);
+  CHECK(node.attrs_as<BatchNormAttrs>().relu);
+  CHECK(node.attrs_as<BatchNormAttrs>().quantize.has_value());
+  CHECK(r.graph.value(node.outputs[0]).name == "relu");
+  CHECK(fuse(r.graph).size() == 1);  // the refusal again
 }
 
 TEST_CASE("fusing twice changes nothing more", "[passes]") {
