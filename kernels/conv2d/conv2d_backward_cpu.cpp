@@ -1,4 +1,5 @@
 #include "kernels/conv2d/conv2d_chunks.h"
+#include "kernels/conv2d/weight_gemm_cpu.h"
 
 namespace gridstep {
 
@@ -70,13 +71,20 @@ void add_to(float* sum, const float* x, Index n) {
 }  // namespace
 
 Bytes conv2d_backward_weight_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind) {
-  return WeightPlan(node.attrs_as<Conv2dAttrs>(), in[0], in[2].shape).workspace();
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  const ConvGeometry g = conv_geometry(in[0].shape, in[2].shape, attrs.stride, attrs.pad);
+  return uses_weight_gemm(g) ? weight_gemm_workspace(g) : WeightPlan(attrs, in[0], in[2].shape).workspace();
 }
 
 void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node) {
   const Tensor x = node.in[0], dy = node.in[1], sx = node.in[3], dw = node.out[0], db = node.out[1],
                work = node.workspace;
-  const WeightPlan plan(node.attrs<Conv2dAttrs>(), spec_of(x), dw.shape);
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  if (uses_weight_gemm(conv_geometry(x.shape, dw.shape, attrs.stride, attrs.pad))) {
+    record_weight_gemm_cpu(recorder, node);
+    return;
+  }
+  const WeightPlan plan(attrs, spec_of(x), dw.shape);
   const bool codes = is_code(x.dtype);
   recorder.need_scratch(plan.scratch);
   recorder.launch("", plan.conv.chunks(), [=](const TaskContext& t) {

@@ -186,6 +186,13 @@ std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeo
   return primitive;
 }
 
+void multiply_transposed(const MatrixSizes& m, const float* a, Index stride, const float* b, float* c) {
+  thread_stream();  // sets one OpenMP thread
+  const dnnl_status_t status =
+      dnnl_sgemm('T', 'N', m.rows, m.columns, m.depth, 1.0f, a, stride, b, m.columns, 0.0f, c, m.columns);
+  if (status != dnnl_success) fail("oneDNN cannot multiply matrices of {}x{}x{}", m.rows, m.columns, m.depth);
+}
+
 std::string convolution_library() {
   const dnnl_version_t* v = dnnl_version();
   return fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);

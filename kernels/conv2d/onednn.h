@@ -38,6 +38,12 @@ class ConvPrimitive {
 std::shared_ptr<const ConvPrimitive> conv_primitive(ConvPass pass, const ConvGeometry& geometry,
                                                     DType source = DType::kF32);
 
+// c (rows, columns) = a^T b on one thread: a (depth, rows) with rows `stride` apart, b (depth, columns).
+struct MatrixSizes {
+  Index rows, columns, depth;
+};
+void multiply_transposed(const MatrixSizes& sizes, const float* a, Index stride, const float* b, float* c);
+
 std::string convolution_library();  // "oneDNN 2.6.3"
 
 // Whether int8 convolutions give exact sums here: VNNI, or GRIDSTEP_INT8_CONV=1 for ranges the caller knows to be safe.
