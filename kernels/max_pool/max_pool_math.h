@@ -40,6 +40,9 @@ struct Pooled {
   std::uint8_t place;
 };
 
+// Whether x replaces what a window has so far. `&` and `|`: loops over it have no branch.
+GS_HD bool pool_takes(float x, float best) { return (x > best) | (strict::is_nan(x) & !strict::is_nan(best)); }
+
 // One window of one channel; `image` points to the sample's channel.
 GS_HD Pooled pool_window(const PoolGeometry& g, const float* image, int p, int q) {
   Pooled best{0.0f, 0};
@@ -51,7 +54,7 @@ GS_HD Pooled pool_window(const PoolGeometry& g, const float* image, int p, int q
       const int w = g.first(q) + s;
       if (w < 0 || w >= g.width) continue;
       const float x = image[(static_cast<Index>(h) * g.width + w) * g.channels];
-      if (empty || x > best.value || (strict::is_nan(x) && !strict::is_nan(best.value))) {
+      if (empty || pool_takes(x, best.value)) {
         best = {x, static_cast<std::uint8_t>(r * g.window + s)};
       }
       empty = false;
