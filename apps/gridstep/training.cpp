@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "engine/study/optimizer_config.h"
 #include "engine/study/results.h"
+#include "engine/train/import_weights.h"
 
 namespace gridstep {
 namespace {
@@ -61,20 +62,6 @@ bool is_costly(const std::string& metric) { return metric == "ssim"; }
 std::string duration(double seconds) {
   const auto s = static_cast<long>(seconds + 0.5);
   return s >= 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
-}
-
-// A start must bring every weight and bias; steps may be missing, they are calibrated.
-void check_start(const SafetensorsFile& file, const ParameterStore& store, const std::vector<std::string>& missing) {
-  for (const std::string& name : missing) {
-    const Role role = store.table()[static_cast<std::size_t>(store.find(name))].role;
-    if (role == Role::kWeight || role == Role::kBias) {
-      fail<DataError>("{} holds no '{}'; a start must bring all weights of the network", file.path().string(), name);
-    }
-  }
-  const auto fault = file.metadata().find("first_fault");
-  if (fault != file.metadata().end() && fault->second != "0") {
-    fail<DataError>("{} is of a network that diverged", file.path().string());
-  }
 }
 
 // Keeps the lines of epochs up to `epochs`; returns the seconds that the last of them reports.
@@ -137,11 +124,9 @@ void Training::load_start(std::size_t i) {
   if (init.empty() && start.empty()) return;
   const SafetensorsFile file(start.empty() ? fs::path(init)
                                            : options_.folder / "cells" / start / "checkpoints" / "last.safetensors");
-  const auto missing = load_weights(file, population_.store(), static_cast<int>(i));
-  check_start(file, population_.store(), missing);
+  const ImportReport report = import_weights(file, population_.store(), static_cast<int>(i));
   if (i > 0) return;
-  log_info("start from {}: {} tensors not in it keep their initial values", start.empty() ? init : start,
-           missing.size());
+  log_info("start from {}: {}", start.empty() ? init : start, report.text());
 }
 
 void Training::load() {

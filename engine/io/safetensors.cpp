@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -23,6 +24,14 @@ struct TypeName {
 constexpr TypeName kTypes[] = {{DType::kF32, "F32"}, {DType::kF64, "F64"}, {DType::kU8, "U8"},
                                {DType::kS8, "I8"},   {DType::kS32, "I32"}, {DType::kU32, "U32"}};
 
+// Types of other programs' files: named and skipped, or turned into floats.
+struct ForeignType {
+  const char* name;
+  Bytes size;
+};
+constexpr ForeignType kForeignTypes[] = {{"F16", 2}, {"BF16", 2}, {"I64", 8},     {"U64", 8},    {"I16", 2},
+                                         {"U16", 2}, {"BOOL", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}};
+
 const char* type_name(DType type) {
   return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return t.type == type; })->name;
 }
@@ -36,14 +45,24 @@ std::uint64_t checked_elements(const std::vector<Index>& shape) {
   return n;
 }
 
+// Returns the bytes of an element.
+Bytes set_type(ArrayView& view, const std::string& type) {
+  const auto is_it = [&](const auto& known) { return type == known.name; };
+  if (const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), is_it); known != std::end(kTypes)) {
+    view.dtype = known->type;
+    return size_of(known->type);
+  }
+  const auto foreign = std::find_if(std::begin(kForeignTypes), std::end(kForeignTypes), is_it);
+  if (foreign == std::end(kForeignTypes)) fail<DataError>("its type {} is not supported", type);
+  view.foreign = type;
+  return foreign->size;
+}
+
 ArrayView parse_entry(const std::string& name, const Json& entry, std::span<const std::byte> data) {
   ArrayView view;
   view.name = name;
   const auto type = entry.at("dtype").get<std::string>();
-  const auto known =
-      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeName& t) { return type == t.name; });
-  if (known == std::end(kTypes)) fail<DataError>("its type {} is not supported", type);
-  view.dtype = known->type;
+  const Bytes element = set_type(view, type);
   if (!entry.at("shape").is_array()) throw DataError("its shape is not a list of whole numbers");
   for (const Json& d : entry.at("shape")) {
     if (!d.is_number_unsigned()) throw DataError("its shape is not a list of whole numbers");
@@ -58,7 +77,7 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
   if (begin > end || end > data.size())
     fail<DataError>("its data [{}, {}) lies outside the file's {} bytes", begin, end, data.size());
   std::uint64_t bytes = 0;
-  if (__builtin_mul_overflow(checked_elements(view.shape), static_cast<std::uint64_t>(size_of(view.dtype)), &bytes) ||
+  if (__builtin_mul_overflow(checked_elements(view.shape), static_cast<std::uint64_t>(element), &bytes) ||
       bytes != end - begin) {
     fail<DataError>("its shape does not fit its {} bytes of data", end - begin);
   }
@@ -81,6 +100,27 @@ Json parse_header(std::string_view text) {
   return Json::parse(text, callback);
 }
 
+template <class T, class F>
+std::vector<float> converted(const ArrayView& array, F to_float) {
+  std::vector<float> values;
+  values.reserve(array.data.size() / sizeof(T));
+  for (std::size_t at = 0; at < array.data.size(); at += sizeof(T)) {
+    T element;
+    std::memcpy(&element, array.data.data() + at, sizeof element);
+    values.push_back(to_float(element));
+  }
+  return values;
+}
+
+// IEEE 754 binary16: exact.
+float half_to_float(std::uint16_t h) {
+  const int exponent = h >> 10 & 31, fraction = h & 1023;
+  const float magnitude = exponent == 31  ? (fraction == 0 ? HUGE_VALF : std::nanf(""))
+                          : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                                          : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  return (h >> 15) != 0 ? -magnitude : magnitude;
+}
+
 std::string checksum_of(const std::vector<ArrayView>& arrays, const std::map<std::string, std::string>& metadata) {
   Hasher hasher;
   for (const auto& [key, value] : metadata) {
@@ -90,7 +130,7 @@ std::string checksum_of(const std::vector<ArrayView>& arrays, const std::map<std
   }
   for (const ArrayView& a : arrays) {
     hasher.add_text(a.name);
-    hasher.add_text(type_name(a.dtype));
+    hasher.add_text(a.type());
     hasher.add_number(a.shape.size());
     for (const Index d : a.shape) hasher.add_number(static_cast<std::uint64_t>(d));
     hasher.add(a.data.data(), a.data.size());
@@ -99,6 +139,19 @@ std::string checksum_of(const std::vector<ArrayView>& arrays, const std::map<std
 }
 
 }  // namespace
+
+std::string ArrayView::type() const { return foreign.empty() ? type_name(dtype) : foreign; }
+
+std::vector<float> floats_of(const ArrayView& array, const fs::path& path) {
+  if (array.holds(DType::kF32)) return converted<float>(array, [](float v) { return v; });
+  if (array.holds(DType::kF64)) return converted<double>(array, [](double v) { return static_cast<float>(v); });
+  if (array.foreign == "F16") return converted<std::uint16_t>(array, half_to_float);
+  if (array.foreign == "BF16") {
+    return converted<std::uint16_t>(
+        array, [](std::uint16_t h) { return std::bit_cast<float>(static_cast<std::uint32_t>(h) << 16); });
+  }
+  fail<DataError>("{}: '{}' is {}, wanted F32, F64, F16 or BF16", path.string(), array.name, array.type());
+}
 
 void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,
                        const std::map<std::string, std::string>& metadata) {
@@ -110,8 +163,7 @@ void write_safetensors(const fs::path& path, const std::vector<ArrayView>& array
   for (const ArrayView& a : arrays) {
     GS_CHECK(!header.contains(a.name) && a.name != "__metadata__", "{}: '{}' cannot name a second array", path.string(),
              a.name);
-    header[a.name] = {
-        {"dtype", type_name(a.dtype)}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
+    header[a.name] = {{"dtype", a.type()}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
     offset += a.data.size();
   }
   std::string text = header.dump();

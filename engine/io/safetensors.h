@@ -21,7 +21,14 @@ struct ArrayView {
   DType dtype = DType::kF32;
   std::vector<Index> shape;
   std::span<const std::byte> data;
+  std::string foreign = {};  // "I64", "BF16", ...: elements that the engine has no type for; dtype says nothing then
+
+  bool holds(DType type) const { return foreign.empty() && dtype == type; }
+  std::string type() const;  // as the file names it: "F32"
 };
+
+// F32, F64, F16 or BF16 as floats, rounded to nearest. Throws DataError naming `path` and the array for other types.
+std::vector<float> floats_of(const ArrayView& array, const fs::path& path);
 
 // The metadata entry that holds the checksum of a file written here: XXH3-128 over all other metadata, and the names,
 // types, shapes and data of the arrays, as 32 hex digits.

@@ -1,62 +1,25 @@
 #include "engine/train/checkpoint.h"
 
-#include <cstring>
-
 #include "engine/base/error.h"
+#include "engine/train/stored_layout.h"
 
 namespace gridstep {
 namespace {
 
 constexpr const char* kFormat = "gridstep-checkpoint-2";
 
-// (K, R, S, C) <-> (K, C, R, S)
-void permute(const float* from, float* to, const Shape& krsc, bool to_kcrs) {
-  const Index taps = krsc[1] * krsc[2], channels = krsc[3];
-  for (Index k = 0; k < krsc[0]; ++k) {
-    for (Index t = 0; t < taps; ++t) {
-      for (Index c = 0; c < channels; ++c) {
-        const Index plain = (k * taps + t) * channels + c, torch = (k * channels + c) * taps + t;
-        to[to_kcrs ? torch : plain] = from[to_kcrs ? plain : torch];
-      }
-    }
-  }
-}
-
-std::vector<Index> stored_shape(const Shape& shape) {
-  if (shape.rank() == 4) return {shape[0], shape[3], shape[1], shape[2]};
-  std::vector<Index> dims;
-  for (int i = 0; i < shape.rank(); ++i) dims.push_back(shape[i]);
-  return dims;
-}
-
 std::string slot_name(int slot, const std::string& parameter) {
   return fmt::format("optimizer.{}.{}", slot, parameter);
-}
-
-// One parameter's part of a replica's flat array, in the stored layout.
-std::vector<float> extract(const ParameterStore& store, std::size_t p, const std::vector<float>& flat) {
-  const Shape& shape = store.table()[p].shape;
-  const float* begin = flat.data() + store.offset(static_cast<int>(p));
-  std::vector<float> values(begin, begin + shape.elements());
-  if (shape.rank() == 4) permute(begin, values.data(), shape, true);
-  return values;
 }
 
 void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, std::vector<float>& flat,
             const fs::path& path) {
   const ParameterInfo& info = store.table()[p];
-  if (array.dtype != DType::kF32 || array.shape != stored_shape(info.shape)) {
-    fail<DataError>("{}: '{}' is {} ({}), the network wants f32 ({})", path.string(), array.name, name_of(array.dtype),
+  if (!array.holds(DType::kF32) || array.shape != stored_shape(info.shape)) {
+    fail<DataError>("{}: '{}' is {} ({}), the network wants F32 ({})", path.string(), array.name, array.type(),
                     fmt::join(array.shape, ", "), fmt::join(stored_shape(info.shape), ", "));
   }
-  std::vector<float> values(static_cast<std::size_t>(info.shape.elements()));
-  std::memcpy(values.data(), array.data.data(), array.data.size());
-  float* to = flat.data() + store.offset(static_cast<int>(p));
-  if (info.shape.rank() == 4) {
-    permute(values.data(), to, info.shape, false);
-  } else {
-    std::copy(values.begin(), values.end(), to);
-  }
+  from_stored(info.shape, floats_of(array, path), flat.data() + store.offset(static_cast<int>(p)));
 }
 
 template <class T>
@@ -89,7 +52,8 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
     for (std::size_t p = 0; p < store.table().size(); ++p) {
       const ParameterInfo& info = store.table()[p];
       if (s >= 0 && info.role == Role::kState) continue;
-      tensors.push_back({s < 0 ? info.name : slot_name(s, info.name), p, extract(store, p, flat)});
+      tensors.push_back({s < 0 ? info.name : slot_name(s, info.name), p,
+                         to_stored(info.shape, flat.data() + store.offset(static_cast<int>(p)))});
     }
   }
   std::vector<ArrayView> arrays;
@@ -141,21 +105,6 @@ CheckpointState load_checkpoint(const SafetensorsFile& file, ParameterStore& sto
     store.upload(array, replica, flat);
   }
   return state;
-}
-
-std::vector<std::string> load_weights(const SafetensorsFile& file, ParameterStore& store, int replica) {
-  std::vector<std::string> missing;
-  std::vector<float> flat = store.download(store.weights(), replica);
-  for (std::size_t p = 0; p < store.table().size(); ++p) {
-    const ArrayView* tensor = file.find(store.table()[p].name);
-    if (tensor == nullptr) {
-      missing.push_back(store.table()[p].name);
-    } else {
-      insert(store, p, *tensor, flat, file.path());
-    }
-  }
-  store.upload(store.weights(), replica, flat);
-  return missing;
 }
 
 }  // namespace gridstep

@@ -27,10 +27,6 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
 // Loads parameters and slots into a replica. Throws DataError when a tensor is missing or has another shape.
 CheckpointState load_checkpoint(const SafetensorsFile& file, ParameterStore& store, int replica, int slots);
 
-// Loads only the parameters that both sides have (a float network into a quantized one, say); returns the names that
-// were not found.
-std::vector<std::string> load_weights(const SafetensorsFile& file, ParameterStore& store, int replica);
-
 CheckpointState read_state(const SafetensorsFile& file);
 
 }  // namespace gridstep
