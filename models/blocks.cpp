@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/error.h"
+#include "engine/base/names.h"
 #include "kernels/add/add.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/common/pixels.h"
@@ -71,6 +73,7 @@ ModelBuilder::Operand ModelBuilder::quantized_weight(const std::string& layer, V
 }
 
 Activation ModelBuilder::conv(const std::string& name, const Activation& x, const ConvSpec& spec) {
+  layers_.push_back(name);
   const Index channels = graph_.spec(x.value).shape[3];
   const ValueId weight = graph_.add_parameter({.name = name + ".weight",
                                                .shape = {spec.filters, spec.kernel, spec.kernel, channels},
@@ -82,7 +85,8 @@ Activation ModelBuilder::conv(const std::string& name, const Activation& x, cons
     bias = graph_.add_parameter(
         {.name = name + ".bias", .shape = {spec.filters}, .role = Role::kBias, .clip_units = spec.clip_units});
   }
-  const int weight_bits = quant_.layer_weight_bits(spec.edge), input_bits = quant_.layer_activation_bits(spec.edge);
+  const int weight_bits = quant_.layer_weight_bits(name, spec.edge),
+            input_bits = quant_.layer_activation_bits(name, spec.edge);
   // Codes need both operands quantized; otherwise the quantized one is carried as its real values.
   const bool codes = quant_.codes && weight_bits != kFloatBits && (x.is_pixels || input_bits != kFloatBits);
   const Operand in = quantized_input(name, x, input_bits, codes);
@@ -117,6 +121,14 @@ Activation ModelBuilder::relu(const std::string& name, const Activation& x) {
 
 Activation ModelBuilder::tanh(const std::string& name, const Activation& x) {
   return {.value = gridstep::tanh(graph_, name, x.value)};
+}
+
+void ModelBuilder::check_rules() const {
+  for (const LayerRule& rule : quant_.layers) {
+    if (std::any_of(layers_.begin(), layers_.end(), [&](const auto& layer) { return rule_matches(rule, layer); }))
+      continue;
+    fail<ConfigError>("quant.layers: no layer is named '{}'; there are {}", rule.pattern, join(layers_));
+  }
 }
 
 ValueId ModelBuilder::output(const std::string& name, const Activation& x) {

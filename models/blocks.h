@@ -59,6 +59,8 @@ class ModelBuilder {
 
   Graph& graph() { return graph_; }
   const std::vector<QuantizerSite>& sites() const { return sites_; }  // in the order of the forward pass
+  // At the end of a model: throws ConfigError where a rule of QuantConfig::layers names no layer.
+  void check_rules() const;
 
  private:
   struct Operand {
@@ -75,6 +77,7 @@ class ModelBuilder {
   const QuantConfig& quant_;
   NormMode norm_;
   std::vector<QuantizerSite> sites_;
+  std::vector<std::string> layers_;
   ValueId pixel_step_ = kNoValue;
 };
 

@@ -32,6 +32,7 @@ BuiltModel build_espcn(Graph& graph, ValueId image, const ModelOptions& options)
   x = activate("conv2", b.conv("conv2", x, {.filters = 32, .kernel = 3, .init_std = he_std(32, 3)}));
   x = b.conv("conv3", x, {.filters = outputs, .kernel = 3, .init_std = he_std(outputs, 3), .edge = true});
   const ValueId y = pixel_shuffle(graph, "shuffle", b.output("conv3", x), {options.scale});
+  b.check_rules();
   return {y, b.sites()};
 }
 

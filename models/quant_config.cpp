@@ -1,5 +1,6 @@
 #include "models/quant_config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/base/error.h"
@@ -14,11 +15,21 @@ int edge_or(int bits, int edge_bits, bool edge) {
 
 }  // namespace
 
-int QuantConfig::layer_weight_bits(bool edge) const {
-  return enabled ? edge_or(weight_bits, first_last_bits, edge) : kFloatBits;
+const LayerRule* QuantConfig::rule_of(const std::string& layer) const {
+  const auto it =
+      std::find_if(layers.begin(), layers.end(), [&](const LayerRule& r) { return rule_matches(r, layer); });
+  return it == layers.end() ? nullptr : &*it;
 }
-int QuantConfig::layer_activation_bits(bool edge) const {
-  return enabled ? edge_or(activation_bits, first_last_bits, edge) : kFloatBits;
+
+int QuantConfig::layer_weight_bits(const std::string& layer, bool edge) const {
+  if (!enabled) return kFloatBits;
+  const LayerRule* rule = rule_of(layer);
+  return rule != nullptr ? rule->weight_bits : edge_or(weight_bits, first_last_bits, edge);
+}
+int QuantConfig::layer_activation_bits(const std::string& layer, bool edge) const {
+  if (!enabled) return kFloatBits;
+  const LayerRule* rule = rule_of(layer);
+  return rule != nullptr ? rule->activation_bits : edge_or(activation_bits, first_last_bits, edge);
 }
 
 CodeRange weight_codes(int bits, WeightRange range) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "engine/quant/layer_rules.h"
 #include "kernels/quantize/quantize_math.h"
 
 namespace gridstep {
@@ -25,8 +27,11 @@ struct QuantConfig {
   GradientScale gradient_scale = GradientScale::kInvSqrtNp;
   bool codes = true;  // arithmetic on integer codes; false: plain fake-quantization, the reference
 
-  int layer_weight_bits(bool edge) const;
-  int layer_activation_bits(bool edge) const;
+  std::vector<LayerRule> layers = {};  // the first that names a layer holds, before all of the above
+
+  int layer_weight_bits(const std::string& layer, bool edge) const;
+  int layer_activation_bits(const std::string& layer, bool edge) const;
+  const LayerRule* rule_of(const std::string& layer) const;  // null: none names it
 };
 
 // Signed codes of a weight: full [-2^(b-1), 2^(b-1)-1], narrow without the lowest, ternary [-1, 1].

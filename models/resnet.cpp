@@ -49,7 +49,9 @@ class ResnetBuilder {
                         .init_std = static_cast<float>(1.0 / std::sqrt(3.0 * features)),
                         .edge = true,
                         .clip_units = false};
-    return {b_.output("fc", b_.conv("fc", x, head)), b_.sites()};
+    const ValueId logits = b_.output("fc", b_.conv("fc", x, head));
+    b_.check_rules();
+    return {logits, b_.sites()};
   }
 
  private:

@@ -22,7 +22,7 @@ namespace {
 
 struct DescribeArgs {
   std::string model, bits = "8,8", fuse = "all", activation = "relu", optimizer = "adam", stem = "auto",
-                     shortcut = "auto";
+                     shortcut = "auto", layers;
   int scale = 3, patch = 17, size = 0, classes = 0, batch = 16, replicas = 1;
   bool nodes = false;
 };
@@ -48,6 +48,7 @@ Config config_of(const DescribeArgs& args) {
   config.set("model.shortcut", args.shortcut, "--shortcut");
   config.set("quant.weight_bits", bits.weights, "--bits");
   config.set("quant.activation_bits", bits.activations, "--bits");
+  config.set("quant.layers", args.layers, "--layers");
   config.set("train.patch", std::int64_t{args.patch}, "--patch");
   config.set("train.batch", std::int64_t{args.batch}, "--batch");
   config.set("run.fuse", args.fuse, "--fuse");
@@ -216,6 +217,7 @@ void add_describe_command(CLI::App& app) {
   command->add_option("MODEL", args->model, "Model: espcn, resnet18, resnet20 or resnet50")->required();
   command->add_option("--scale", args->scale, "espcn: enlargement, 2, 3 or 4");
   command->add_option("--bits", args->bits, "Bits of weights and activations: W,A (32,32: float)");
+  command->add_option("--layers", args->layers, "Bits of single layers: 'layer4.*=4,4; fc=float'");
   command->add_option("--activation", args->activation, "espcn: relu or tanh");
   command->add_option("--patch", args->patch, "espcn: side of a training patch, low-resolution pixels");
   command->add_option("--size", args->size, "Classifiers: side of the images, pixels (default: 32 or 224)")

@@ -30,8 +30,9 @@ QuantConfig quant_config(const Config& c) {
   QuantConfig q;
   q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
   q.activation_bits = static_cast<int>(c.get_int("quant.activation_bits"));
-  q.enabled =
-      c.get_string("quant.quantizer") != "none" && (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits);
+  q.layers = parse_layer_rules(c.get_string("quant.layers"));
+  q.enabled = c.get_string("quant.quantizer") != "none" &&
+              (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits || !q.layers.empty());
   q.weight_range = weight_range(c.get_string("quant.weight_range"));
   q.per_channel = c.get_bool("quant.per_channel");
   q.first_last_bits = static_cast<int>(c.get_int("quant.first_last_bits"));

@@ -75,6 +75,8 @@ Rows quant_rows() {
       flag("quant.per_channel", true, {kArch, "channel-"}, "one weight step per output channel instead of per tensor"),
       whole("quant.first_last_bits", 8, {2, 8}, {kArch, "fl"},
             "bits of the first and the last layer; 0: like the rest, 32: float", {0, 32}),
+      text("quant.layers", "", {}, {kArch, "layers-"},
+           "bits of single layers, the first match holds: PATTERN=W,A or PATTERN=float, between semicolons"),
       flag("quant.output", false, {kArch, "output-"}, "quantize the network's output too"),
       text("quant.step_parametrisation", "log", {"log", "linear"}, {kArch, ""}, "what the optimizer sees of a step"),
       text("quant.mask", "strict", {"strict", "inclusive", "rounded"}, {kArch, ""},

@@ -24,7 +24,7 @@ std::string shown(const Study& study, std::string_view key) {
 }
 
 std::string bits_shown(const Study& study) {
-  for (const char* key : {"quant.quantizer", "quant.weight_bits", "quant.activation_bits"}) {
+  for (const char* key : {"quant.quantizer", "quant.weight_bits", "quant.activation_bits", "quant.layers"}) {
     if (study.varies(key)) return "quantized as each variant says";
   }
   const std::string quantizer = shown(study, "quant.quantizer");
@@ -36,6 +36,7 @@ std::string bits_shown(const Study& study) {
   text += ends == "0"    ? ", first and last layer alike"
           : ends == "32" ? ", first and last layer float"
                          : fmt::format(", first and last layer {} bits", ends);
+  if (const auto rules = shown(study, "quant.layers"); !rules.empty()) text += ", " + rules;
   if (const auto warm = shown(study, "quant.float_epochs"); warm != "0")
     text += fmt::format(", the first {} epochs float", warm);
   return text;

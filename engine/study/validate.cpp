@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/names.h"
+#include "engine/quant/layer_rules.h"
 #include "engine/study/grid.h"
 #include "engine/study/optimizer_config.h"
 
@@ -39,16 +40,22 @@ Use optimizer_use(std::string_view key) {
 
 bool quantizes(const Config& c) {
   return c.get_string("quant.quantizer") != "none" &&
-         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32);
+         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32 ||
+          !c.get_string("quant.layers").empty());
+}
+
+bool quantizes_weights(const Config& c) {
+  const auto rules = parse_layer_rules(c.get_string("quant.layers"));
+  return c.get_int("quant.weight_bits") != 32 ||
+         std::any_of(rules.begin(), rules.end(), [](const LayerRule& r) { return r.weight_bits != 32; });
 }
 
 Use quant_use(std::string_view leaf) {
-  if (leaf == "weight_bits" || leaf == "activation_bits") {
+  if (leaf == "weight_bits" || leaf == "activation_bits" || leaf == "layers") {
     return {[](const Config& c) { return c.get_string("quant.quantizer") != "none"; }, "quant.quantizer = none"};
   }
   if (leaf == "weight_range" || leaf == "per_channel") {
-    return {[](const Config& c) { return quantizes(c) && c.get_int("quant.weight_bits") != 32; },
-            "weights are not quantized"};
+    return {[](const Config& c) { return quantizes(c) && quantizes_weights(c); }, "weights are not quantized"};
   }
   return {quantizes, "nothing is quantized (quant.quantizer = none, or 32 bits for weights and activations)"};
 }
@@ -122,6 +129,7 @@ Use use_of(const KeyInfo& key) {
 
 void check_quant(const Config& c) {
   if (c.get_string("quant.quantizer") == "none") return;
+  parse_layer_rules(c.get_string("quant.layers"));  // the names are seen to when the network is built
   const auto weight_bits = c.get_int("quant.weight_bits");
   if (c.get_string("quant.weight_range") == "ternary" && weight_bits != 2) {
     fail<ConfigError>("quant.weight_range = ternary has the codes -1, 0 and 1, which is quant.weight_bits = 2, not {}",

@@ -66,6 +66,23 @@ TEST_CASE("the configuration decides where quantizers sit and what codes they ha
   CHECK(sites_of(with(quant)).empty());
 }
 
+TEST_CASE("rules of layers hold before everything else, the first that names a layer", "[models]") {
+  QuantConfig quant;
+  quant.weight_bits = quant.activation_bits = 3;
+  quant.per_channel = false;
+  quant.layers = parse_layer_rules("conv3=2,4; *=6,5");
+  CHECK(sites_of(with(quant)) == std::vector<std::string>{"conv1.weight [-32, 31]", "conv2.input [0, 31]",
+                                                          "conv2.weight [-32, 31]", "conv3.input [0, 15]",
+                                                          "conv3.weight [-2, 1]"});
+  quant.layers = parse_layer_rules("conv1=float; conv2=32,4");  // the last keeps its 8 bits
+  CHECK(sites_of(with(quant)) ==
+        std::vector<std::string>{"conv2.input [0, 15]", "conv3.input [0, 255]", "conv3.weight [-127, 127]"});
+  quant.layers = parse_layer_rules("conv2=4,4; conv9=4,4");
+  CHECK_THROWS_WITH(sites_of(with(quant)), Catch::Matchers::Contains("no layer is named 'conv9'") &&
+                                               Catch::Matchers::Contains("conv1, conv2, conv3"));
+  CHECK_THROWS_AS(sites_of(with(quant)), ConfigError);
+}
+
 TEST_CASE("code ranges of weights and activations", "[models]") {
   CHECK(weight_codes(8, WeightRange::kAuto) == CodeRange{-127, 127});
   CHECK(weight_codes(8, WeightRange::kFull) == CodeRange{-128, 127});
