@@ -18,7 +18,12 @@ ModelOptions model_options(const ClassTask& task, bool quantized, NormMode norm)
 
 ImageBatch training_batch(Graph& graph, const ClassTask& task, const ImageTable& table) {
   return image_batch(graph, "batch",
-                     {.table = table, .batch = task.batch, .crop = table.side, .pad = task.pad, .mirror = task.mirror});
+                     {.table = table,
+                      .batch = task.batch,
+                      .crop = table.side,
+                      .pad = task.pad,
+                      .mirror = task.mirror,
+                      .least_area = task.least_area});
 }
 
 }  // namespace
@@ -35,6 +40,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.batch = c.get_int("train.batch");
   task.pad = static_cast<int>(c.get_int("data.crop_padding"));
   task.mirror = c.get_bool("data.mirror");
+  task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
   task.fuse = c.get_string("run.fuse") == "all";
   task.conv = conv_engine(c.get_string("run.conv"));
   return task;

@@ -20,6 +20,7 @@ struct ClassTask {
   Index batch = 128;
   int pad = 0;  // of the random crop
   bool mirror = false;
+  float least_area = 1.0f;  // below 1: random resized crops
   bool fuse = true;
   ConvEngine conv = ConvEngine::kAuto;
 };

@@ -149,6 +149,8 @@ Rows train_rows() {
             "side of the images of classification; 0: the data set's own, 224 of photos"),
       whole("data.crop_padding", 0, {0, 256}, {kArch, "pad"},
             "classification: black frame, in pixels, out of which training images are cropped at random"),
+      real("data.resized_crop", 1.0, {.lo = 0, .hi = 1, .lo_open = true}, {kArch, "rrc"},
+           "classification: least share of an image's area in a random resized crop, 0.08 as for ImageNet; 1: none"),
       flag("data.mirror", false, {kArch, "mirror-"}, "classification: mirror every other training image"),
       text("data.border", "mirror", {"mirror", "replicate"}, {kArch, ""}, "border rule where images are reduced"),
       whole("data.synthetic_images", 40, {1, 100000}, {kArch, "images"}, "synthetic training images"),

@@ -85,6 +85,7 @@ const std::map<std::string_view, Task>& task_keys() {
       {"train.label_smoothing", kClass},
       {"data.size", kClass},
       {"data.mirror", kClass},
+      {"data.resized_crop", kClass},
       {"data.crop_padding", kClass},
   };
   return keys;
@@ -103,6 +104,11 @@ Use always() {
 Use use_of(const KeyInfo& key) {
   const std::string_view name = key.name;
   const std::string_view leaf = key.leaf();
+  if (name == "data.crop_padding") {
+    return {
+        [](const Config& c) { return task_of(c) == Task::kClassification && c.get_float("data.resized_crop") == 1.0; },
+        "only classification without data.resized_crop uses it"};
+  }
   if (const auto task = task_keys().find(name); task != task_keys().end()) return task_use(task->second);
   if (name.starts_with("optim.") && leaf != "name" && leaf != "lr") return optimizer_use(name);
   if (name.starts_with("quant.") && leaf != "quantizer") return quant_use(leaf);

@@ -15,6 +15,9 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   if (a.table.side < 1 || a.table.side > kMaxSide)
     fail<ConfigError>("images must have 1 to {} pixels each way, not {}", kMaxSide, a.table.side);
   if (a.pad < 0 || a.pad > kMaxSide) fail<ConfigError>("the frame must have 0 to {} pixels, not {}", kMaxSide, a.pad);
+  if (!(a.least_area > 0.0f && a.least_area <= 1.0f))
+    fail<ConfigError>("resized crops must have a share above 0 and up to 1 of the image, got {}", a.least_area);
+  if (a.least_area < 1.0f && a.pad != 0) fail<ConfigError>("resized crops know no frame, got one of {}", a.pad);
   if (a.crop < 1 || a.crop > a.table.side + 2 * a.pad) {
     fail<ConfigError>("a crop of {} pixels does not fit images of {} pixels with a frame of {}", a.crop, a.table.side,
                       a.pad);

@@ -8,6 +8,10 @@
 //   crop:     with v = philox({seed, Purpose::kAugment, epoch}, k) and L = side + 2 pad - crop: the top left corner is
 //   at
 //             (uniform_below(v[0], L + 1), uniform_below(v[1], L + 1)) of the image framed by `pad` black pixels
+//   resized crop, when `least_area` < 1, instead: a rectangle of the image with a share of its area drawn evenly from
+//             [least_area, 1] and a ratio of width to height whose logarithm is drawn evenly from [-ln 4/3, ln 4/3]
+//             (Szegedy et al., CVPR 2015; the draws and the ten attempts as torchvision's RandomResizedCrop), resized
+//             to crop x crop: bilinear between the centres of pixels, in integers (16 bits of place, 11 of weight)
 //   mirror:   columns, when `mirror` and the top bit of v[2] are set
 //   images: u8 (N, crop, crop, 3)    labels: s32 (N)    no inputs, no workspace, no gradient
 // Depends on seed, epoch and sample only: same bits on every device, for every batch size and replica. Pad, crop and
@@ -36,6 +40,7 @@ struct ImageBatchAttrs {
   int crop = 0;     // side of what comes out
   int pad = 0;
   bool mirror = false;
+  float least_area = 1.0f;  // below 1: resized crops, without a frame
 };
 
 struct ImageBatch {

@@ -17,8 +17,7 @@ void record_image_batch_cpu(Recorder& recorder, const BoundNode& node) {
       const std::uint8_t* const from = attrs.table.pixels + draw.image * image_bytes;
       for (int y = 0; y < attrs.crop; ++y) {
         for (int x = 0; x < attrs.crop; ++x, to += 3) {
-          const int at = draw.source(y, x, attrs.crop, attrs.table.side);
-          for (int c = 0; c < 3; ++c) to[c] = at < 0 ? std::uint8_t{0} : from[at + c];
+          draw.write(from, y, x, attrs.crop, attrs.table.side, to);
         }
       }
     }

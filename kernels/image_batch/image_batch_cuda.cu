@@ -32,9 +32,7 @@ __global__ void __launch_bounds__(kThreads) image_batch_kernel(const __grid_cons
   for (unsigned i = threadIdx.x; i < kPixelsPerBlock; i += kThreads) {
     const unsigned pixel = blockIdx.y * kPixelsPerBlock + i;
     if (pixel >= pixels) break;
-    const int at = draw.source(static_cast<int>(pixel) / crop, static_cast<int>(pixel) % crop, crop, side);
-#pragma unroll
-    for (int c = 0; c < 3; ++c) to[Index{3} * pixel + c] = at < 0 ? std::uint8_t{0} : __ldg(from + at + c);
+    draw.write(from, static_cast<int>(pixel) / crop, static_cast<int>(pixel) % crop, crop, side, to + Index{3} * pixel);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/image_batch/image_batch.h"
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "engine/base/philox.h"
@@ -53,7 +55,88 @@ std::vector<std::uint8_t> crop_oracle(const ImageSet& set, const ImageBatchAttrs
   return out;
 }
 
+struct Box {
+  int row, column, height, width;
+};
+
+// torchvision's draws, in double precision.
+Box box_oracle(double least, int side, std::uint64_t seed, std::uint32_t epoch, std::uint32_t k) {
+  const PhiloxKey key{seed, Purpose::kAugment, epoch};
+  for (std::uint64_t attempt = 1; attempt <= 10; ++attempt) {
+    const Philox4 word = philox(key, (attempt << 32) + k);
+    const double area = side * side * (least + (1.0 - least) * (word.v[0] >> 8) / 16777216.0);
+    const double ratio = std::exp(std::log(4.0 / 3.0) * (2.0 * (word.v[1] >> 8) / 16777216.0 - 1.0));
+    const int width = static_cast<int>(std::lround(std::sqrt(area * ratio))),
+              height = static_cast<int>(std::lround(std::sqrt(area / ratio)));
+    if (width < 1 || height < 1 || width > side || height > side) continue;
+    return {static_cast<int>(uniform_below(word.v[2], static_cast<std::uint32_t>(side - height + 1))),
+            static_cast<int>(uniform_below(word.v[3], static_cast<std::uint32_t>(side - width + 1))), height, width};
+  }
+  return {0, 0, side, side};
+}
+
+// Bilinear between the centres of pixels, those beyond the box being its edge.
+double resized_oracle(const ImageSet& set, std::uint32_t image, const Box& box, int crop, int y, int x, int c) {
+  const auto at = [&](double r, double q) {
+    return static_cast<double>(set.framed(image, box.row + static_cast<int>(std::clamp(r, 0.0, box.height - 1.0)),
+                                          box.column + static_cast<int>(std::clamp(q, 0.0, box.width - 1.0)), c));
+  };
+  const double v = std::max(0.0, (y + 0.5) * box.height / crop - 0.5),
+               h = std::max(0.0, (x + 0.5) * box.width / crop - 0.5);
+  const double r = std::floor(v), q = std::floor(h), down = v - r, right = h - q;
+  return (at(r, q) * (1 - right) + at(r, q + 1) * right) * (1 - down) +
+         (at(r + 1, q) * (1 - right) + at(r + 1, q + 1) * right) * down;
+}
+
 }  // namespace
+
+TEST_CASE("random resized crops: torchvision's boxes, bilinear to within a code", "[kernels]") {
+  for (const int side : {1, 7, 32}) {
+    for (const int crop : {1, side, side > 5 ? side - 3 : side}) {
+      for (const float least : {0.08f, 0.6f}) {
+        const ImageSet set(3, side);
+        const ImageBatchAttrs attrs{set.table(), 40, crop, 0, true, least};
+        INFO(side << " -> " << crop << ", least share " << least);
+        const Graph graph = batch_graph(attrs);
+        NodeBench bench(graph, 0);
+        bench.params().seed = 99;
+        bench.params().epoch = 4;
+        bench.params().first_sample = 7;
+        bench.run(TaskOrder::kShuffled);
+        std::size_t at = 0;
+        std::set<int> widths;
+        for (std::uint32_t k = 7; k < 47; ++k) {
+          const Box box = box_oracle(static_cast<double>(least), side, 99, 4, k);
+          widths.insert(box.width);
+          if (box.width * box.height > 100)
+            CHECK(box.width * box.height > 0.9 * static_cast<double>(least) * side * side);
+          const bool mirror = philox({99, Purpose::kAugment, 4}, k).v[2] >= 0x80000000u;
+          const std::uint32_t image = order_oracle(99, 4, k % 3, 3);
+          for (int y = 0; y < crop; ++y) {
+            for (int x = 0; x < crop; ++x) {
+              for (int c = 0; c < 3; ++c, ++at) {
+                const double want = resized_oracle(set, image, box, crop, y, mirror ? crop - 1 - x : x, c);
+                if (std::fabs(static_cast<double>(bench.out<std::uint8_t>(0)[at]) - want) > 0.85) {
+                  FAIL("pixel " << y << ", " << x << ", " << c << " of sample " << k << ": "
+                                << static_cast<int>(bench.out<std::uint8_t>(0)[at]) << ", wanted " << want);
+                }
+              }
+            }
+          }
+        }
+        CHECK(at == bench.out<std::uint8_t>(0).size());
+        if (side == 32) CHECK(widths.size() > 5);
+      }
+    }
+  }
+}
+
+TEST_CASE("resized crops that cannot be are refused", "[kernels]") {
+  const ImageSet set(3, 8);
+  CHECK_THROWS_AS(batch_graph({set.table(), 2, 8, 0, false, 0.0f}), ConfigError);
+  CHECK_THROWS_AS(batch_graph({set.table(), 2, 8, 0, false, 1.5f}), ConfigError);
+  CHECK_THROWS_AS(batch_graph({set.table(), 2, 8, 1, false, 0.5f}), ConfigError);
+}
 
 TEST_CASE("image_batch equals the documented order, crops and mirrors", "[kernels]") {
   for (const std::uint32_t count : {1u, 2u, 5u, 64u, 65u}) {

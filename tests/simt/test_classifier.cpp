@@ -74,7 +74,8 @@ TEST_CASE("batches of images") {
   const ImageSet few(3, 5), many(33, 34);
   for (const ImageBatchAttrs& attrs :
        {ImageBatchAttrs{few.table(), 4, 5, 0, false}, ImageBatchAttrs{few.table(), 2, 7, 3, true},
-        ImageBatchAttrs{many.table(), 3, 34, 2, true}}) {
+        ImageBatchAttrs{many.table(), 3, 34, 2, true}, ImageBatchAttrs{few.table(), 4, 5, 0, true, 0.2f},
+        ImageBatchAttrs{many.table(), 5, 29, 0, false, 0.08f}}) {
     Graph graph;
     image_batch(graph, "batch", attrs);
     check_node(graph, 0, {record_image_batch_cuda, fill_randomly});
