@@ -33,6 +33,7 @@ struct ModelInfo {
   BuiltModel (*build)(Graph& graph, ValueId image, const ModelOptions& options);
   // Super-resolution: pixels at the border of the input that an output pixel may depend on, beyond its own position.
   int receptive_radius = 0;
+  std::string_view stem = {};  // what ModelOptions::stem = "auto" means
 };
 
 const std::vector<ModelInfo>& all_models();

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/quant/layer_rules.h"
+#include "engine/base/layer_rules.h"
 #include "kernels/quantize/quantize_math.h"
 
 namespace gridstep {

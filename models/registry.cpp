@@ -7,9 +7,9 @@ namespace gridstep {
 const std::vector<ModelInfo>& all_models() {
   static const std::vector<ModelInfo> models = {
       {"espcn", "super-resolution", build_espcn, 4},
-      {"resnet18", "classification", build_resnet18},
-      {"resnet20", "classification", build_resnet20},
-      {"resnet50", "classification", build_resnet50},
+      {"resnet18", "classification", build_resnet18, 0, "imagenet"},
+      {"resnet20", "classification", build_resnet20, 0, "cifar"},
+      {"resnet50", "classification", build_resnet50, 0, "imagenet"},
   };
   return models;
 }

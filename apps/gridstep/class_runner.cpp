@@ -126,6 +126,11 @@ Graph ClassRunner::training_graph(const Config& config) {
   return class_training_graph(task, d.resident->table(), task.options.quant.enabled);
 }
 
+std::string ClassRunner::size_warning(const Config& config) {
+  const Data& d = data(config);
+  return stem_warning(class_task(config, d.train.classes()), d.train.side());
+}
+
 Bytes ClassRunner::evaluation_bytes(const Config& config, int replicas) {
   const bool quantizes = class_task(config, data(config).train.classes()).options.quant.enabled;
   const bool warms_up = config.get_int("quant.float_epochs") > 0;

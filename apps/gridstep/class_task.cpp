@@ -59,6 +59,26 @@ LabelledOptions labelled_data(const Config& c, const std::string& split) {
   return o;
 }
 
+// At 64 pixels both stems are in use. Twice that leaves the CIFAR stem, which does not reduce, sixteen times the memory
+// of its 32; half of it leaves the ImageNet stem, which reduces to a 32nd, a single pixel.
+std::string stem_warning(const ClassTask& task, int side) {
+  constexpr int kBoth = 64;
+  const std::string stem = task.options.stem == "auto" ? std::string(find_model(task.model).stem) : task.options.stem;
+  if (stem == "cifar" && side > kBoth) {
+    return fmt::format(
+        "images of {} pixels do not suit {}'s cifar stem, made for 32: nothing is reduced before the first stage; use "
+        "model.stem = imagenet, or a smaller data.size",
+        side, task.model);
+  }
+  if (stem == "imagenet" && side < kBoth) {
+    return fmt::format(
+        "images of {} pixels do not suit {}'s imagenet stem, made for 224: {} pixels a side are left behind the stem; "
+        "use model.stem = cifar, or a larger data.size",
+        side, task.model, (side + 3) / 4);
+  }
+  return {};
+}
+
 Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
                            std::vector<FusionNote>* notes) {
   Graph graph;

@@ -28,6 +28,9 @@ struct ClassTask {
 ClassTask class_task(const Config& config, int classes);
 LabelledOptions labelled_data(const Config& config, const std::string& split);
 
+// Why images of `side` pixels do not suit the network's stem; empty when they do.
+std::string stem_warning(const ClassTask& task, int side);
+
 Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
                            std::vector<FusionNote>* notes = nullptr);
 CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table);

@@ -36,6 +36,7 @@ struct Described {
   bool fuse = true;
   Graph training;
   std::vector<FusionNote> notes;
+  std::string warning = {};  // of a size that does not suit the network
 };
 
 Config config_of(const DescribeArgs& args) {
@@ -86,6 +87,7 @@ Described describe_classifier(const DescribeArgs& args) {
               .fuse = task.fuse,
               .training = {},
               .notes = {}};
+  d.warning = stem_warning(task, side);
   d.training = class_training_graph(task, any, task.options.quant.enabled, &d.notes);
   return d;
 }
@@ -191,6 +193,7 @@ void print_memory(const Described& d, const DescribeArgs& args) {
   fmt::print("memory for {} network{} under {}: {}; evaluation takes more, depending on the images\n", args.replicas,
              args.replicas == 1 ? "" : "s", args.optimizer,
              plan_training(graph, DeviceKind::kCpu, args.replicas, slots).text());
+  if (!d.warning.empty()) fmt::print("warning: {}\n", d.warning);
   if (!args.nodes) return;
   for (const Node& node : graph.nodes()) {
     std::vector<std::string> outputs;

@@ -97,6 +97,9 @@ std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunO
   const Bytes have = device_->available_bytes();
   log_info("memory for {} network{}: {}; {} available", cells.size(), cells.size() == 1 ? "" : "s", need.text(),
            mib(have));
+  const std::string unsuited = size_warning(config);
+  if (!unsuited.empty() && unsuited != warned_) log_warn("{}; planned as it is: {}", unsuited, mib(need.total()));
+  warned_ = unsuited;
   if (need.total() > have) {
     const Bytes fitting = have / std::max<Bytes>(planned(cells.first(1)).total(), 1);
     fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(),
@@ -130,8 +133,11 @@ nlohmann::json TaskRunner::environment() {
 
 std::string TaskRunner::plan(std::span<const Cell> cells) {
   const Config& config = cells.front().config;
-  return fmt::format("{} steps per epoch, {} epochs\nmemory: {}; {} available\n", make_task(config)->steps_per_epoch(),
-                     config.get_int("train.epochs"), planned(cells).text(), mib(device_->available_bytes()));
+  const std::string unsuited = size_warning(config);
+  const std::string warning = unsuited.empty() ? "" : "warning: " + unsuited + "\n";
+  return fmt::format("{} steps per epoch, {} epochs\nmemory: {}; {} available\n{}",
+                     make_task(config)->steps_per_epoch(), config.get_int("train.epochs"), planned(cells).text(),
+                     mib(device_->available_bytes()), warning);
 }
 
 }  // namespace gridstep

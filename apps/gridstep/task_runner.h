@@ -40,6 +40,8 @@ class TaskRunner : public CellRunner {
   virtual Bytes evaluation_bytes(const Config& config, int replicas) = 0;
   // "train.batch or train.patch": what makes a network that does not fit smaller.
   virtual std::string size_keys() const = 0;
+  // What speaks against the size of the images, though it can be trained; empty: nothing.
+  virtual std::string size_warning(const Config&) { return {}; }
 
   Device& device() { return *device_; }
   // The memory that evaluations may take.
@@ -50,6 +52,7 @@ class TaskRunner : public CellRunner {
   PlannedMemory planned(std::span<const Cell> cells);
 
   std::unique_ptr<Device> device_;
+  std::string warned_;  // of sizes, last
 };
 
 // The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.

@@ -134,7 +134,9 @@ void Study::set_variant(const std::string& name, std::string_view key, Value val
   }
   const KeyInfo* info = find_key(key);
   if (info == nullptr) {
-    fail<ConfigError>("{}: variant '{}' sets the unknown key '{}'{}", origin, name, key, suggest_key(key));
+    const std::string match = did_you_mean(key, {"start"});
+    fail<ConfigError>("{}: variant '{}' sets the unknown key '{}'{}", origin, name, key,
+                      match.empty() ? suggest_key(key) : match);
   }
   if (!info->can_be_axis()) {
     fail<ConfigError>(

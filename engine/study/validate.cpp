@@ -5,8 +5,8 @@
 #include <map>
 
 #include "engine/base/error.h"
+#include "engine/base/layer_rules.h"
 #include "engine/base/names.h"
-#include "engine/quant/layer_rules.h"
 #include "engine/study/grid.h"
 #include "engine/study/optimizer_config.h"
 

@@ -74,6 +74,15 @@ if [ "$(id -u)" != 0 ]; then
 fi
 expect 0 31131 31008 -- "$gridstep" describe espcn --scale 3
 expect 2 scale -- "$gridstep" describe espcn --scale 7
+expect 0 warning 'cifar stem' 'memory for' -- "$gridstep" describe resnet20 --size 224 --batch 2
+expect 0 warning 'imagenet stem' -- "$gridstep" describe resnet18 --size 32 --batch 2
+expect 0 '[-8, 7]' -- "$gridstep" describe resnet20 --bits 32,32 --layers 'layer3.*=4,4; fc=float'
+expect 2 quant.layers layer9 'layer3.2.conv2' -- "$gridstep" describe resnet20 --layers 'layer9.*=4,4'
+tiny=(--optimizer adam --lr 0.001 --epochs 1 --device cpu --set data.synthetic_images=20 --set data.synthetic_val_images=20 --set train.batch=10)
+expect 0 'imagenet stem' 'planned as it is' MiB -- "$gridstep" train resnet20 "${tiny[@]}" --bits float --set model.stem=imagenet --out "$work/start"
+expect 0 'tensors taken' 'of quantizers, calibrated' -- "$gridstep" train resnet20 "${tiny[@]}" --set model.stem=imagenet --init "$work"/start/cells/*/checkpoints/last.safetensors --out "$work/started"
+expect 3 'conv1.weight' 'wants (16, 3, 3, 3)' -- "$gridstep" train resnet20 "${tiny[@]}" --init "$work"/start/cells/*/checkpoints/last.safetensors --out "$work/strange"
+expect 2 crop_padding -- "$gridstep" train resnet20 "${tiny[@]}" --set data.crop_padding=4 --set data.resized_crop=0.5 --out "$work/crops"
 expect 2 weight_bits -- "$gridstep" describe espcn --bits 9,8
 expect 2 activation_bits -- "$gridstep" describe espcn --bits 8,8x
 expect 0 W32A32 -- "$gridstep" describe espcn --bits float

@@ -3,6 +3,7 @@
 
 #include "engine/graph/backward.h"
 #include "engine/passes/fuse.h"
+#include "engine/train/import_weights.h"
 #include "kernels/add/add.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "models/model.h"
@@ -10,6 +11,7 @@
 #include "tests/support/bind.h"
 #include "tests/support/compare.h"
 #include "tests/support/program_bench.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace gridstep;
 using namespace gridstep::test;
@@ -104,7 +106,60 @@ void fill_steps(ProgramBench& bench) {
   }
 }
 
+// The network's parameters as PyTorch keeps them: (K, C, R, S) convolutions, a (K, C) last layer.
+void write_as_torchvision(const fs::path& path, ProgramBench& bench) {
+  std::vector<std::vector<float>> values;
+  std::vector<ArrayView> arrays;
+  for (const ParameterInfo& p : bench.store().table()) {
+    const auto have = bench.parameter(p.name);
+    std::vector<float> kcrs(have.begin(), have.end());
+    std::vector<Index> shape;
+    for (int i = 0; i < p.shape.rank(); ++i) shape.push_back(p.shape[i]);
+    if (p.shape.rank() == 4) {
+      shape = {p.shape[0], p.shape[3], p.shape[1], p.shape[2]};
+      std::size_t at = 0;
+      for (Index k = 0; k < shape[0]; ++k) {
+        for (Index c = 0; c < shape[1]; ++c) {
+          for (Index r = 0; r < shape[2]; ++r) {
+            for (Index s = 0; s < shape[3]; ++s)
+              kcrs[at++] = have[static_cast<std::size_t>(((k * shape[2] + r) * shape[3] + s) * shape[1] + c)];
+          }
+        }
+      }
+      if (p.name == "fc.weight") shape.resize(2);
+    }
+    values.push_back(std::move(kcrs));
+    arrays.push_back({p.name, DType::kF32, shape, std::as_bytes(std::span(values.back()))});
+  }
+  write_safetensors(path, arrays, {});
+}
+
 }  // namespace
+
+TEST_CASE("residual networks started from torchvision's layout have PyTorch's logits", "[models][golden]") {
+  const TemporaryFolder folder;
+  for (const ResnetGolden& golden : kResnetGolden) {
+    INFO(golden.model);
+    ProgramBench trained(network(golden, NormMode::kTraining), {.threads = 2});
+    trained.store().initialise({1});
+    for (const ParameterInfo& p : trained.store().table()) {
+      if (p.role != Role::kState) fill_parameter(p, trained.parameter(p.name));
+    }
+    fill_inputs(trained.values<std::uint8_t>("image"), trained.values<std::int32_t>("labels"));
+    trained.run();  // running statistics of one batch, as in the golden values
+    write_as_torchvision(folder / "weights.safetensors", trained);
+
+    const SafetensorsFile file(folder / "weights.safetensors");
+    ProgramBench bench(network(golden, NormMode::kFrozen), {.threads = 2});
+    bench.store().initialise({2});
+    const ImportReport report = import_weights(file, bench.store(), 0);
+    CHECK(report.matched.size() == file.arrays().size());
+    CHECK((report.head.empty() && report.fresh.empty() && report.calibrated.empty() && report.skipped.empty()));
+    fill_inputs(bench.values<std::uint8_t>("image"), bench.values<std::int32_t>("labels"));
+    bench.run();
+    check_close(bench.values<float>("fc"), golden.evaluated, 1e-4);
+  }
+}
 
 TEST_CASE("float residual networks agree with PyTorch", "[models][golden]") {
   REQUIRE(kResnetGolden.size() == 2);

@@ -1,5 +1,5 @@
 // Rules of bits per layer: what is read, which layer a rule names, and what is refused.
-#include "engine/quant/layer_rules.h"
+#include "engine/base/layer_rules.h"
 
 #include "engine/base/error.h"
 #include "tests/support/catch.h"

@@ -1,4 +1,4 @@
-#include "engine/quant/layer_rules.h"
+#include "engine/base/layer_rules.h"
 
 #include <fnmatch.h>
 
