@@ -1,6 +1,8 @@
 #include "engine/device/cpu_info.h"
 
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -29,6 +31,30 @@ double cgroup_number(const char* path) {
   std::ifstream in(path);
   double value = -1.0;
   return in >> value ? value : -1.0;
+}
+
+// What `limit` leaves beside `used`; all there is where either is unknown.
+Bytes left(double limit, double used) {
+  constexpr double kNone = 4e18;  // version 1 of cgroups has a number of this size for no limit
+  if (limit <= 0.0 || limit > kNone || used < 0.0) return std::numeric_limits<Bytes>::max();
+  return static_cast<Bytes>(std::max(0.0, limit - used));
+}
+
+Bytes left_by_cgroup() {
+  return std::min(left(cgroup_number("/sys/fs/cgroup/memory.max"), cgroup_number("/sys/fs/cgroup/memory.current")),
+                  left(cgroup_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+                       cgroup_number("/sys/fs/cgroup/memory/memory.usage_in_bytes")));
+}
+
+// Of the address space (`ulimit -v`), beside what threads will reserve for stacks and for their part of the heap.
+Bytes left_by_address_space() {
+  constexpr double kReserve = 160.0 * (1 << 20);
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<Bytes>::max();
+  std::ifstream in("/proc/self/statm");
+  double pages = 0.0;
+  in >> pages;
+  return left(static_cast<double>(limit.rlim_cur), pages * static_cast<double>(sysconf(_SC_PAGESIZE)) + kReserve);
 }
 
 }  // namespace
@@ -74,10 +100,7 @@ Bytes cpu_available_bytes() {
   Bytes available = std::numeric_limits<Bytes>::max();
   std::istringstream text(field("/proc/meminfo", "MemAvailable"));
   if (Bytes kib = 0; text >> kib) available = kib * 1024;
-  const double limit = cgroup_number("/sys/fs/cgroup/memory.max"),
-               used = cgroup_number("/sys/fs/cgroup/memory.current");
-  if (limit > 0.0 && used >= 0.0) available = std::min(available, static_cast<Bytes>(std::max(0.0, limit - used)));
-  return available;
+  return std::min({available, left_by_cgroup(), left_by_address_space()});
 }
 
 }  // namespace gridstep
