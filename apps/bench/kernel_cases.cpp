@@ -4,6 +4,7 @@
 #include "engine/base/philox.h"
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/quantize/quantize.h"
@@ -139,6 +140,30 @@ auto quantizer_case(bool per_channel, bool backward) {
   };
 }
 
+// Batch normalisation, fused as at the end of a residual block: addition, ReLU and 8-bit codes. Its own sums need a
+// second look at x (in training the convolution before brings them), as does any backward.
+auto norm_case(bool backward) {
+  return [=](Device& device, Index elements, int copies) {
+    Graph graph;
+    const auto image = [&](const char* name) { return graph.add_input(name, {image_shape(elements), DType::kF32}); };
+    const auto channel = [&](const char* name) { return graph.add_input(name, {{16}, DType::kF32}); };
+    BatchNormAttrs attrs;
+    attrs.add = attrs.relu = true;
+    attrs.quantize = quantizer(false);
+    const ValueId x = image("x"), gamma = channel("gamma"), beta = channel("beta"), mean = channel("mean");
+    const ValueId deviation = channel("step deviation");
+    const ValueId step = graph.add_input("step", {{1}, DType::kF32}),
+                  step0 = graph.add_input("step0", {{1}, DType::kF32});
+    if (backward) {
+      graph.add_node("norm/backward", batch_norm_backward_op(), attrs,
+                     {x, gamma, beta, mean, deviation, image("dy"), image("y"), image("g"), step, step0});
+    } else {
+      graph.add_node("norm", batch_norm_op(), attrs, {x, gamma, beta, mean, deviation, image("residual"), step, step0});
+    }
+    return of_graph(device, std::move(graph), copies);
+  };
+}
+
 KernelCase loss_case(Device& device, Index elements, int copies) {
   Graph graph;
   const Shape shape{1, elements / 3 / 16 + 1, 16, 3};
@@ -201,6 +226,8 @@ const std::vector<KernelFamily>& kernel_families() {
         {"quantize_channels", quantizer_case(true, false)},
         {"quantize_backward", quantizer_case(false, true)},
         {"quantize_backward_channels", quantizer_case(true, true)},
+        {"batch_norm", norm_case(false)},
+        {"batch_norm_backward", norm_case(true)},
         {"relu", unary([](Graph& g, ValueId x) { relu(g, "relu", x); })},
         {"tanh", unary([](Graph& g, ValueId x) { tanh(g, "tanh", x); })},
         {"add", binary([](Graph& g, ValueId a, ValueId b) { add(g, "add", a, b); })},
