@@ -13,6 +13,7 @@ struct Arguments {
   Strided<std::uint8_t> lr, hr;
   const StepParams* params;
   int patch, scale;
+  unsigned parts;  // blocks of one sample
 };
 
 // Pixel `pixel` of a patch `size` pixels wide.
@@ -26,11 +27,12 @@ __device__ __forceinline__ void copy_pixel(const PatchWalk& walk, int size, unsi
   to[2] = b;
 }
 
-// Blocks (part of the patch, sample, replica). The pixels of the HR patch come first, those of the LR patch after them.
+// Blocks (part of the patch within sample, replica): only the first axis has room for every batch. The pixels of the HR
+// patch come first, those of the LR patch after them.
 __global__ void __launch_bounds__(kThreads) patch_batch_kernel(const __grid_constant__ Arguments a) {
   SHARED(draw, PatchDraw);
-  const Index sample = blockIdx.y;
-  const unsigned replica = blockIdx.z;
+  const Index sample = blockIdx.x / a.parts;
+  const unsigned part = blockIdx.x % a.parts, replica = blockIdx.y;
   if (threadIdx.x == 0) draw = draw_patch(a.table, a.params[replica], sample, a.patch);
   __syncthreads();
   const int large = a.patch * a.scale;
@@ -38,7 +40,7 @@ __global__ void __launch_bounds__(kThreads) patch_batch_kernel(const __grid_cons
   const PatchWalk lr = draw.walk(a.table.pixels, draw.photo.lr_offset, 1, a.patch);
   const PatchWalk hr = draw.walk(a.table.pixels, draw.photo.hr_offset, a.scale, large);
   for (unsigned i = threadIdx.x; i < kPixelsPerBlock; i += kThreads) {
-    const unsigned pixel = blockIdx.x * kPixelsPerBlock + i;
+    const unsigned pixel = part * kPixelsPerBlock + i;
     if (pixel < hr_pixels) {
       copy_pixel(hr, large, pixel, a.hr.at(replica) + sample * hr_pixels * 3);
     } else if (pixel < hr_pixels + lr_pixels) {
@@ -51,15 +53,15 @@ __global__ void __launch_bounds__(kThreads) patch_batch_kernel(const __grid_cons
 
 void record_patch_batch_cuda(Recorder& recorder, const BoundNode& node) {
   const auto& attrs = node.attrs<PatchBatchAttrs>();
+  const Index pixels = Index{attrs.patch} * attrs.patch * (Index{attrs.scale} * attrs.scale + 1);
   const Arguments arguments{attrs.table,
                             strided<std::uint8_t>(node.out[0]),
                             strided<std::uint8_t>(node.out[1]),
                             recorder.params(),
                             attrs.patch,
-                            attrs.scale};
-  const Index pixels = Index{attrs.patch} * attrs.patch * (Index{attrs.scale} * attrs.scale + 1);
-  const dim3 grid(blocks_for(pixels, kPixelsPerBlock), static_cast<unsigned>(attrs.batch),
-                  static_cast<unsigned>(recorder.replicas()));
+                            attrs.scale,
+                            blocks_for(pixels, kPixelsPerBlock)};
+  const dim3 grid(arguments.parts * static_cast<unsigned>(attrs.batch), static_cast<unsigned>(recorder.replicas()));
   const cudaStream_t stream = cuda_stream(recorder.device());
   recorder.launch("", 1,
                   [=](const TaskContext&) { launch(patch_batch_kernel, grid, dim3(kThreads), 0, stream, arguments); });

@@ -90,3 +90,15 @@ TEST_CASE("patch batches") {
     }
   }
 }
+
+#if !defined(__SANITIZE_THREAD__)  // a minute's work there for every ten thousand blocks
+TEST_CASE("a batch of more patches than the second axis of a grid has blocks") {
+  const PhotoSet set({{2, 1}}, 1);
+  Graph graph;
+  patch_batch(graph, "batch", {set.table(), 65536, 1, 1});
+  NodeBench cpu(graph, 0), cuda(graph, 0, 1, DeviceKind::kCuda);
+  cpu.run();
+  cuda.run(TaskOrder::kForward, record_patch_batch_cuda);
+  for (const int out : {0, 1}) CHECK(copy_of(cuda.out<std::uint8_t>(out)) == copy_of(cpu.out<std::uint8_t>(out)));
+}
+#endif
