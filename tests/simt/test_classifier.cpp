@@ -157,9 +157,16 @@ void fill_norm(NodeBench& bench, int replica, bool with_nan) {
 }  // namespace
 
 TEST_CASE("batch normalisation with what follows it") {
-  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 16}, Shape{2, 7, 5, 37}}) {
+#if defined(__SANITIZE_THREAD__)  // slow there; which threads meet depends on neither shape nor ReLU
+  const std::vector<Shape> shapes{{3, 5, 7, 16}};
+  const std::vector<bool> relus{true};
+#else
+  const std::vector<Shape> shapes{{1, 1, 1, 1}, {3, 5, 7, 16}, {2, 7, 5, 37}};
+  const std::vector<bool> relus{false, true};
+#endif
+  for (const Shape& shape : shapes) {
     for (const bool add : {false, true}) {
-      for (const bool relu : {false, true}) {
+      for (const bool relu : relus) {
         for (const int quantizer : {0, 1, 2, 3}) {
           BatchNormAttrs attrs;
           attrs.add = add;
