@@ -9,7 +9,7 @@ namespace {
 constexpr const char* kFormat = "gridstep-checkpoint-2";
 
 std::string slot_name(int slot, const std::string& parameter) {
-  return fmt::format("optimizer.{}.{}", slot, parameter);
+  return fmt::format("{}{}.{}", kOptimizerPrefix, slot, parameter);
 }
 
 void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, std::vector<float>& flat,

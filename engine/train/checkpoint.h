@@ -14,6 +14,8 @@
 
 namespace gridstep {
 
+inline constexpr const char* kOptimizerPrefix = "optimizer.";  // of the names of slots
+
 struct CheckpointState {
   std::int64_t step = 0;
   ReplicaStatus status;

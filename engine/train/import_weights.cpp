@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/train/checkpoint.h"
 #include "engine/train/stored_layout.h"
 
 namespace gridstep {
@@ -48,7 +49,8 @@ class Import {
   ImportReport run() {
     for (std::size_t p = 0; p < store_.table().size(); ++p) take(p);
     for (const ArrayView& tensor : file_.arrays()) {
-      if (used_.count(&tensor) == 0) report_.skipped.push_back(tensor.name);
+      if (used_.count(&tensor) == 0 && !tensor.name.starts_with(kOptimizerPrefix))
+        report_.skipped.push_back(tensor.name);
     }
     return std::move(report_);
   }

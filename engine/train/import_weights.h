@@ -16,7 +16,7 @@ struct ImportReport {
   std::vector<std::string> head;        // of a classifier for another number of classes: keep their initial values
   std::vector<std::string> calibrated;  // steps of quantizers that the file does not have: found from data
   std::vector<std::string> fresh;       // other state that the file does not have: keeps its initial value
-  std::vector<std::string> skipped;     // tensors of the file that the network has no place for
+  std::vector<std::string> skipped;     // tensors of the file without a place in the network, optimizers' slots aside
 
   std::string text() const;  // "62 tensors taken, ..."
 };
