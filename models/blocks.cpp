@@ -108,6 +108,8 @@ Activation ModelBuilder::batch_norm(const std::string& name, const Activation& x
   BatchNormAttrs attrs;
   attrs.frozen = norm_ == NormMode::kFrozen;
   if (norm_ == NormMode::kCalibrate) attrs.momentum = 0.0f;
+  if (norm_ == NormMode::kEstimate) attrs.momentum = 1.0f;
+  for (const char* what : {".running_mean", ".running_var"}) statistics_.push_back(name + what);
   return {.value = gridstep::batch_norm(graph_, name, x.value, parameters, attrs)};
 }
 

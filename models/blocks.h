@@ -39,7 +39,8 @@ struct ConvSpec {
 enum class NormMode {
   kTraining,   // statistics of the batch, running statistics kept up
   kCalibrate,  // statistics of the batch, running statistics left alone
-  kFrozen,     // running statistics: evaluation
+  kEstimate,   // statistics of the batch, which become the running ones
+  kFrozen,     // running statistics, left alone: evaluation
 };
 
 class ModelBuilder {
@@ -58,7 +59,8 @@ class ModelBuilder {
   ValueId output(const std::string& name, const Activation& x);
 
   Graph& graph() { return graph_; }
-  const std::vector<QuantizerSite>& sites() const { return sites_; }  // in the order of the forward pass
+  const std::vector<QuantizerSite>& sites() const { return sites_; }          // in the order of the forward pass
+  const std::vector<std::string>& statistics() const { return statistics_; }  // names of all running statistics
   // At the end of a model: throws ConfigError where a rule of QuantConfig::layers names no layer.
   void check_rules() const;
 
@@ -77,7 +79,7 @@ class ModelBuilder {
   const QuantConfig& quant_;
   NormMode norm_;
   std::vector<QuantizerSite> sites_;
-  std::vector<std::string> layers_;
+  std::vector<std::string> layers_, statistics_;
   ValueId pixel_step_ = kNoValue;
 };
 

@@ -24,6 +24,7 @@ struct ModelOptions {
 struct BuiltModel {
   ValueId output = kNoValue;
   std::vector<QuantizerSite> quantizers;
+  std::vector<std::string> statistics = {};  // parameters that hold running statistics
 };
 
 struct ModelInfo {

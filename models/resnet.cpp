@@ -51,7 +51,7 @@ class ResnetBuilder {
                         .clip_units = false};
     const ValueId logits = b_.output("fc", b_.conv("fc", x, head));
     b_.check_rules();
-    return {logits, b_.sites()};
+    return {logits, b_.sites(), b_.statistics()};
   }
 
  private:

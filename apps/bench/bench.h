@@ -45,6 +45,7 @@ std::string text_of(const StepArgs& args);
 
 // What is trained; the images live as long as the graphs' functions.
 TrainingGraphs make_work(Device& device, const StepArgs& args);
+Phase work_phase(const StepArgs& args);
 
 // A population in training on synthetic photos or random images, past its calibration.
 class StepBench {

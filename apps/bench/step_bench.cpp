@@ -76,6 +76,7 @@ StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), wo
   population_ = std::make_unique<Population>(device_, work_, replicas,
                                              PopulationOptions{.steps_per_epoch = 1'000'000,
                                                                .epochs = 1000,
+                                                               .phases = {work_phase(args)},
                                                                .batch = static_cast<std::uint32_t>(args.batch),
                                                                .capture = args.capture == "auto"});
   population_->initialise();

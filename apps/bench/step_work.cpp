@@ -3,6 +3,7 @@
 
 #include "apps/bench/bench.h"
 #include "apps/gridstep/class_task.h"
+#include "apps/gridstep/network_config.h"
 #include "apps/gridstep/resident_images.h"
 #include "apps/gridstep/resident_photos.h"
 #include "apps/gridstep/sr_task.h"
@@ -43,13 +44,10 @@ TrainingGraphs espcn_work(Device& device, const StepArgs& args) {
   };
   const auto photos = std::make_shared<const Photos>(device, c, args.patch);
   const SrTask task = sr_task(c);
-  TrainingGraphs graphs;
-  graphs.train = [task, photos](bool quantized) {
-    return sr_training_graph(task, photos->resident.table(), quantized);
-  };
-  if (task.options.quant.enabled)
-    graphs.calibration = [task, photos] { return sr_calibration_graph(task, photos->resident.table()); };
-  return graphs;
+  return {
+      .train = [task, photos](const Phase& phase) { return sr_training_graph(task, photos->resident.table(), phase); },
+      .calibration =
+          [task, photos](const Phase& phase) { return sr_calibration_graph(task, photos->resident.table(), phase); }};
 }
 
 LabelledImages random_images(int count, int side, int classes) {
@@ -74,16 +72,17 @@ TrainingGraphs classifier_work(Device& device, const StepArgs& args) {
   };
   const auto images = std::make_shared<const Images>(device, random_images(2 * args.batch, args.size, classes));
   const ClassTask task = class_task(c, classes);
-  TrainingGraphs graphs;
-  graphs.train = [task, images](bool quantized) {
-    return class_training_graph(task, images->resident.table(), quantized);
-  };
-  if (task.options.quant.enabled)
-    graphs.calibration = [task, images] { return class_calibration_graph(task, images->resident.table()); };
-  return graphs;
+  return {.train = [task,
+                    images](const Phase& phase) { return class_training_graph(task, images->resident.table(), phase); },
+          .calibration =
+              [task, images](const Phase& phase) {
+                return class_calibration_graph(task, images->resident.table(), phase);
+              }};
 }
 
 }  // namespace
+
+Phase work_phase(const StepArgs& args) { return final_phase(quant_config(config_of(args))); }
 
 TrainingGraphs make_work(Device& device, const StepArgs& args) {
   return is_classifier(args) ? classifier_work(device, args) : espcn_work(device, args);

@@ -26,18 +26,18 @@ std::vector<Index> ClassEvaluator::batch_sizes() const {
   return {kBatch, count_ % kBatch};
 }
 
-Bytes ClassEvaluator::bytes_of_one(DeviceKind device, bool quantized) const {
+Bytes ClassEvaluator::bytes_of_one(DeviceKind device, const Phase& phase) const {
   Bytes bytes = 0;
   for (const Index n : batch_sizes()) {
-    const Graph graph = class_evaluation_graph(task_, n, images_.side(), quantized);
+    const Graph graph = class_evaluation_graph(task_, n, images_.side(), phase);
     if (bytes == 0) bytes = weight_bytes(graph);
     bytes += plan_program(graph, device).per_replica;
   }
   return bytes;
 }
 
-int ClassEvaluator::group_size(DeviceKind device, int replicas, bool quantized) const {
-  const Bytes one = bytes_of_one(device, quantized);
+int ClassEvaluator::group_size(DeviceKind device, int replicas, const Phase& phase) const {
+  const Bytes one = bytes_of_one(device, phase);
   if (one > memory_) {
     fail<DeviceError>(
         "evaluating one network needs {} MiB, {} MiB are to be had for it; use smaller images (data.size)", one >> 20,
@@ -46,21 +46,21 @@ int ClassEvaluator::group_size(DeviceKind device, int replicas, bool quantized) 
   return static_cast<int>(std::clamp<Bytes>(memory_ / std::max<Bytes>(one, 1), 1, replicas));
 }
 
-Bytes ClassEvaluator::planned_bytes(DeviceKind device, int replicas, bool quantized) const {
-  return bytes_of_one(device, quantized) * group_size(device, replicas, quantized);
+Bytes ClassEvaluator::planned_bytes(DeviceKind device, int replicas, const Phase& phase) const {
+  return bytes_of_one(device, phase) * group_size(device, replicas, phase);
 }
 
 // Programs belong to the store they were recorded for, and to a phase.
-void ClassEvaluator::prepare(const ParameterStore& store, int group, bool quantized) {
+void ClassEvaluator::prepare(const ParameterStore& store, int group, const Phase& phase) {
   const bool fits = store_ && &store_->store().device() == &store.device() && store_->store().replicas() == group &&
                     store_->store().stride() == store.stride();
-  if (!fits || quantized_ != quantized) programs_.clear();
-  quantized_ = quantized;
+  if (!fits || !phase_.same_bits(phase)) programs_.clear();
+  phase_ = phase;
   if (!fits) store_ = std::make_unique<EvaluationStore>(store, group);
   for (const Index n : batch_sizes()) {
     std::unique_ptr<Program>& program = programs_[n];
     if (program) continue;
-    program = std::make_unique<Program>(class_evaluation_graph(task_, n, images_.side(), quantized), store_->store());
+    program = std::make_unique<Program>(class_evaluation_graph(task_, n, images_.side(), phase), store_->store());
   }
 }
 
@@ -82,9 +82,9 @@ void ClassEvaluator::measure(Program& program, Index first, Index n, int replica
   }
 }
 
-std::vector<ClassMetrics> ClassEvaluator::evaluate(const ParameterStore& store, bool quantized) {
-  const int group = group_size(store.device().kind(), store.replicas(), quantized);
-  prepare(store, group, quantized);
+std::vector<ClassMetrics> ClassEvaluator::evaluate(const ParameterStore& store, const Phase& phase) {
+  const int group = group_size(store.device().kind(), store.replicas(), phase);
+  prepare(store, group, phase);
   std::vector<ClassMetrics> results(static_cast<std::size_t>(store.replicas()));
   const Index step = batch_sizes().front();
   for (int begin = 0; begin < store.replicas(); begin += group) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 
@@ -37,24 +38,15 @@ class ClassTraining final : public TrainingTask {
         val_(std::move(val)),
         sample_(std::move(sample)) {}
 
-  TrainingGraphs graphs() const override {
-    TrainingGraphs graphs;
-    graphs.train = [task = task_, table = table_](bool quantized) {
-      return class_training_graph(task, table, quantized);
-    };
-    if (task_.options.quant.enabled) {
-      graphs.calibration = [task = task_, table = table_] { return class_calibration_graph(task, table); };
-    }
-    return graphs;
-  }
+  TrainingGraphs graphs() const override { return class_training_graphs(task_, table_); }
   std::int64_t batch() const override { return task_.batch; }
   std::int64_t steps_per_epoch() const override { return steps_; }
   std::string data_digest() const override { return digest_; }
 
-  std::vector<Measured> measure(const ParameterStore& store, Split split, bool quantized, bool) override {
+  std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase, bool) override {
     std::vector<Measured> measured;
     ClassEvaluator& evaluator = split == Split::kVal ? val_ : sample_;
-    for (const ClassMetrics& m : evaluator.evaluate(store, quantized)) {
+    for (const ClassMetrics& m : evaluator.evaluate(store, phase)) {
       measured.push_back({{{"top1", m.top1}, {"top5", m.top5}, {"loss", m.loss}}, m.fault});
     }
     return measured;
@@ -123,7 +115,7 @@ std::unique_ptr<TrainingTask> ClassRunner::make_task(const Config& config) {
 Graph ClassRunner::training_graph(const Config& config) {
   const Data& d = data(config);
   const ClassTask task = class_task(config, d.train.classes());
-  return class_training_graph(task, d.resident->table(), task.options.quant.enabled);
+  return class_training_graph(task, d.resident->table(), final_phase(task.options.quant));
 }
 
 std::string ClassRunner::size_warning(const Config& config) {
@@ -132,13 +124,13 @@ std::string ClassRunner::size_warning(const Config& config) {
 }
 
 Bytes ClassRunner::evaluation_bytes(const Config& config, int replicas) {
-  const bool quantizes = class_task(config, data(config).train.classes()).options.quant.enabled;
+  const Phase final = final_phase(class_task(config, data(config).train.classes()).options.quant);
   const bool warms_up = config.get_int("quant.float_epochs") > 0;
   Bytes total = 0;
   for (const Split split : {Split::kVal, Split::kTrain}) {
     const ClassEvaluator e = evaluator(config, split);
-    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, false) : 0;
-    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, quantizes));
+    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, Phase{}) : 0;
+    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
   }
   return total;
 }

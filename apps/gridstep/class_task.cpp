@@ -1,5 +1,7 @@
 #include "apps/gridstep/class_task.h"
 
+#include <algorithm>
+
 #include "apps/gridstep/network_config.h"
 #include "engine/graph/backward.h"
 #include "engine/passes/emit_codes.h"
@@ -9,9 +11,9 @@
 namespace gridstep {
 namespace {
 
-ModelOptions model_options(const ClassTask& task, bool quantized, NormMode norm) {
+ModelOptions model_options(const ClassTask& task, const Phase& phase, NormMode norm) {
   ModelOptions options = task.options;
-  options.quant.enabled = options.quant.enabled && quantized;
+  set_phase(options.quant, phase);
   options.norm = norm;
   return options;
 }
@@ -24,6 +26,19 @@ ImageBatch training_batch(Graph& graph, const ClassTask& task, const ImageTable&
                       .pad = task.pad,
                       .mirror = task.mirror,
                       .least_area = task.least_area});
+}
+
+// The statistics are what counts: nothing reads the logits.
+StatisticsGraph class_statistics_graph(const ClassTask& task, const ImageTable& table, const Phase& phase) {
+  StatisticsGraph result;
+  const ImageBatch batch = training_batch(result.graph, task, table);
+  const BuiltModel model =
+      find_model(task.model).build(result.graph, batch.images, model_options(task, phase, NormMode::kEstimate));
+  set_conv_engine(result.graph, task.conv);
+  if (task.fuse) fuse(result.graph);
+  result.graph.mark_output(model.output);
+  result.states = model.statistics;
+  return result;
 }
 
 }  // namespace
@@ -79,12 +94,12 @@ std::string stem_warning(const ClassTask& task, int side) {
   return {};
 }
 
-Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, const Phase& phase,
                            std::vector<FusionNote>* notes) {
   Graph graph;
   const ImageBatch batch = training_batch(graph, task, table);
-  const BuiltModel model =
-      find_model(task.model).build(graph, batch.images, model_options(task, quantized, NormMode::kTraining));
+  const NormMode norm = phase.frozen_norm ? NormMode::kFrozen : NormMode::kTraining;
+  const BuiltModel model = find_model(task.model).build(graph, batch.images, model_options(task, phase, norm));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, batch.labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
@@ -94,22 +109,34 @@ Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool 
   return graph;
 }
 
-CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table) {
+CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table, const Phase& phase,
+                                         NormMode norm) {
   CalibrationGraph result;
   const ImageBatch batch = training_batch(result.graph, task, table);
-  const BuiltModel model =
-      find_model(task.model).build(result.graph, batch.images, model_options(task, true, NormMode::kCalibrate));
+  const BuiltModel model = find_model(task.model).build(result.graph, batch.images, model_options(task, phase, norm));
   set_conv_engine(result.graph, task.conv);
   add_calibration_sites(result, model.quantizers);
   return result;
 }
 
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized) {
+TrainingGraphs class_training_graphs(const ClassTask& task, const ImageTable& table) {
+  ClassTask sample = task;
+  sample.batch = std::min(task.batch, kHealthSamples);
+  TrainingGraphs graphs;
+  graphs.train = [=](const Phase& phase) { return class_training_graph(task, table, phase); };
+  graphs.calibration = [=](const Phase& phase) {
+    return class_calibration_graph(task, table, phase, phase.frozen_norm ? NormMode::kFrozen : NormMode::kCalibrate);
+  };
+  graphs.health = [=](const Phase& phase) { return class_calibration_graph(sample, table, phase, NormMode::kFrozen); };
+  graphs.statistics = [=](const Phase& phase) { return class_statistics_graph(task, table, phase); };
+  return graphs;
+}
+
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase) {
   Graph graph;
   const ValueId images = graph.add_input("images", {{batch, side, side, 3}, DType::kU8}, Storage::kShared);
   const ValueId labels = graph.add_input("labels", {{batch}, DType::kS32}, Storage::kShared);
-  const BuiltModel model =
-      find_model(task.model).build(graph, images, model_options(task, quantized, NormMode::kFrozen));
+  const BuiltModel model = find_model(task.model).build(graph, images, model_options(task, phase, NormMode::kFrozen));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
   if (task.fuse) fuse(graph);

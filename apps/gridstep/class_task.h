@@ -31,12 +31,15 @@ LabelledOptions labelled_data(const Config& config, const std::string& split);
 // Why images of `side` pixels do not suit the network's stem; empty when they do.
 std::string stem_warning(const ClassTask& task, int side);
 
-Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool quantized,
+Graph class_training_graph(const ClassTask& task, const ImageTable& table, const Phase& phase,
                            std::vector<FusionNote>* notes = nullptr);
-CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table);
+CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table, const Phase& phase,
+                                         NormMode norm = NormMode::kCalibrate);
+// The graphs of all phases, on images that outlive them.
+TrainingGraphs class_training_graphs(const ClassTask& task, const ImageTable& table);
 
 // Inputs "images" (u8 (N, side, side, 3), shared) and "labels" (s32 (N), shared) -> outputs "loss" (f64, the mean) and
 // "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics.
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized);
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase);
 
 }  // namespace gridstep

@@ -8,6 +8,7 @@
 
 #include "apps/gridstep/class_task.h"
 #include "apps/gridstep/commands.h"
+#include "apps/gridstep/network_config.h"
 #include "apps/gridstep/sr_task.h"
 #include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
@@ -68,7 +69,7 @@ Described describe_super_resolution(const DescribeArgs& args) {
               .fuse = task.fuse,
               .training = {},
               .notes = {}};
-  d.training = sr_training_graph(task, any, task.options.quant.enabled, &d.notes);
+  d.training = sr_training_graph(task, any, final_phase(task.options.quant), &d.notes);
   return d;
 }
 
@@ -88,7 +89,7 @@ Described describe_classifier(const DescribeArgs& args) {
               .training = {},
               .notes = {}};
   d.warning = stem_warning(task, side);
-  d.training = class_training_graph(task, any, task.options.quant.enabled, &d.notes);
+  d.training = class_training_graph(task, any, final_phase(task.options.quant), &d.notes);
   return d;
 }
 

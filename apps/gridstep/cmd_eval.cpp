@@ -8,6 +8,7 @@
 
 #include "apps/gridstep/class_evaluator.h"
 #include "apps/gridstep/commands.h"
+#include "apps/gridstep/network_config.h"
 #include "apps/gridstep/sr_evaluator.h"
 #include "apps/gridstep/task_runner.h"
 #include "data/codecs/decode.h"
@@ -25,6 +26,8 @@ struct EvalArgs {
   int threads = 0, tile = 0;
 };
 
+bool is_quantized(const SafetensorsFile& file) { return file.metadata("quantized") == "1"; }
+
 Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   Config config = parse_study(file.metadata("config"), file.path().string() + " (config)").base;
   config.set("run.device", args.device, "--device");
@@ -39,6 +42,12 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
     config.set("data.name", std::string("image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
+  if (is_quantized(file)) {  // by the bits of its phase: perhaps not yet those that the training ends with
+    const Bits bits = parse_bits(file.metadata("bits"));
+    config.set("quant.weight_bits", bits.weights, "checkpoint");
+    config.set("quant.activation_bits", bits.activations, "checkpoint");
+    config.set("quant.progressive", std::string(), "checkpoint");
+  }
   for (const char* limit : {"data.train_limit", "data.val_limit"}) config.set(limit, std::int64_t{0}, "eval");
   return config;
 }
@@ -47,15 +56,17 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
 struct LoadedNetwork {
   std::unique_ptr<Device> device;
   std::unique_ptr<ParameterStore> store;
-  bool quantized = false;
+  Phase phase = {};
 };
 
-bool is_quantized(const SafetensorsFile& file) { return file.metadata("quantized") == "1"; }
+Phase phase_of(const SafetensorsFile& file, const QuantConfig& quant) {
+  return is_quantized(file) ? final_phase(quant) : Phase{};
+}
 
-LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, const Graph& graph) {
+LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, const Phase& phase, const Graph& graph) {
   LoadedNetwork n;
   n.device = open_device(config);
-  n.quantized = is_quantized(file);
+  n.phase = phase;
   n.store = std::make_unique<ParameterStore>(*n.device, graph.parameters(), 1, 0, false);
   const CheckpointState state = load_checkpoint(file, *n.store, 0, 0);
   if (state.status.first_fault != 0) {
@@ -69,7 +80,7 @@ void enlarge_image(LoadedNetwork& network, const SrTask& task, const EvalArgs& a
   const std::vector<SrPhoto> none;
   SrEvaluator evaluator(task, none, args.tile, network.device->available_bytes() / 4);
   const Image in = decode_image(args.image);
-  write_png(args.out, evaluator.enlarge(*network.store, 0, in.view(), network.quantized));
+  write_png(args.out, evaluator.enlarge(*network.store, 0, in.view(), network.phase));
   fmt::print("{}: {}x{} enlarged by {} to {}\n", args.image, in.width, in.height, task.scale(), args.out);
 }
 
@@ -83,9 +94,9 @@ void measure_data(LoadedNetwork& network, const SrTask& task, const Config& conf
   log_info("data: {}", data.description());
   for (const SkippedFile& f : data.skipped()) log_warn("left out {}: {}", f.name, f.reason);
   SrEvaluator evaluator(task, data.photos(), args.tile, network.device->available_bytes() / 4);
-  const SrMetrics m = evaluator.evaluate(*network.store, network.quantized, true)[0];
+  const SrMetrics m = evaluator.evaluate(*network.store, network.phase, true)[0];
   const SrMetrics floor = evaluator.bicubic(*network.device);
-  fmt::print("{} x{}, {}, {} images\n", task.model, task.scale(), network.quantized ? bits_text(config) : "float",
+  fmt::print("{} x{}, {}, {} images\n", task.model, task.scale(), network.phase.quantized ? bits_text(config) : "float",
              data.photos().size());
   fmt::print("{:<10} {:>10} {:>10} {:>10} {:>10}\n", "", "PSNR-Y", "PSNR-RGB", "SSIM-Y", "SSIM-RGB");
   for (const auto& [name, row] : {std::pair{"network", m}, std::pair{"bicubic", floor}}) {
@@ -103,7 +114,8 @@ void measure_data(LoadedNetwork& network, const SrTask& task, const Config& conf
 
 void eval_super_resolution(const SafetensorsFile& file, const Config& config, const EvalArgs& args) {
   const SrTask task = sr_task(config);
-  LoadedNetwork network = load_network(file, config, sr_inference_graph(task, 32, 32, is_quantized(file)));
+  const Phase phase = phase_of(file, task.options.quant);
+  LoadedNetwork network = load_network(file, config, phase, sr_inference_graph(task, 32, 32, phase));
   if (!args.image.empty()) return enlarge_image(network, task, args);
   measure_data(network, task, config, args);
 }
@@ -114,11 +126,11 @@ void eval_classifier(const SafetensorsFile& file, const Config& config, const Ev
   const LabelledDataset data = open_labelled_dataset(labelled_data(config, args.split));
   log_info("data: {}", data.description());
   const ClassTask task = class_task(config, data.classes());
-  const Graph graph = class_evaluation_graph(task, 1, data.side(), is_quantized(file));
-  const LoadedNetwork network = load_network(file, config, graph);
+  const Phase phase = phase_of(file, task.options.quant);
+  const LoadedNetwork network = load_network(file, config, phase, class_evaluation_graph(task, 1, data.side(), phase));
   ClassEvaluator evaluator(task, data, data.count(), network.device->available_bytes() / 4);
-  const ClassMetrics m = evaluator.evaluate(*network.store, network.quantized)[0];
-  fmt::print("{}, {}, {} images\n", task.model, network.quantized ? bits_text(config) : "float", data.count());
+  const ClassMetrics m = evaluator.evaluate(*network.store, network.phase)[0];
+  fmt::print("{}, {}, {} images\n", task.model, network.phase.quantized ? bits_text(config) : "float", data.count());
   fmt::print("top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}; majority {:.2f} %, chance {:.2f} %\n", m.top1, m.top5,
              m.loss, 100.0 * data.majority_rate(), 100.0 / data.classes());
   if (args.json.empty()) return;

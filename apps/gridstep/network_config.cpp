@@ -44,9 +44,20 @@ QuantConfig quant_config(const Config& c) {
   return q;
 }
 
+void set_phase(QuantConfig& quant, const Phase& phase) {
+  quant.enabled = quant.enabled && phase.quantized;
+  if (!quant.enabled) return;
+  quant.weight_bits = phase.weight_bits;
+  quant.activation_bits = phase.activation_bits;
+}
+
+Phase final_phase(const QuantConfig& quant) {
+  return {.quantized = quant.enabled, .weight_bits = quant.weight_bits, .activation_bits = quant.activation_bits};
+}
+
 void add_calibration_sites(CalibrationGraph& to, const std::vector<QuantizerSite>& quantizers) {
   for (const QuantizerSite& s : quantizers) {
-    to.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
+    to.sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
     if (s.is_weight) continue;
     const ValueId input = to.graph.find_value(s.input);
     // A block's first convolution and its shortcut quantize the same value, each with a step of its own.

@@ -14,6 +14,14 @@ namespace gridstep {
 QuantConfig quant_config(const Config& config);
 ConvEngine conv_engine(const std::string& name);  // "auto", "own" or "cudnn"
 
+// The bits of a phase in place of those that the network ends with.
+void set_phase(QuantConfig& quant, const Phase& phase);
+
+// The phase that a network ends with, as far as evaluation is concerned.
+Phase final_phase(const QuantConfig& quant);
+
+constexpr Index kHealthSamples = 16;  // of a batch: TrainingGraphs::health
+
 // The quantizers of a model become sites to calibrate; inputs of activation quantizers become outputs of the graph.
 void add_calibration_sites(CalibrationGraph& to, const std::vector<QuantizerSite>& quantizers);
 

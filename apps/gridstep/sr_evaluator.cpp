@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "kernels/psnr/psnr.h"
 
@@ -94,8 +95,8 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
     : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {}
 
-const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, bool quantized) const {
-  std::optional<Need>& known = need_[quantized ? 1 : 0];
+const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, const Phase& phase) const {
+  std::optional<Need>& known = need_[phase.quantized ? 1 : 0];
   if (known) return *known;
   std::set<Size> sizes;
   for (const SrPhoto& photo : photos_) sizes.insert({photo.lr.height, photo.lr.width});
@@ -107,7 +108,7 @@ const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, bool quantized) co
     for (const Tile& t : tiles_of(size.h, size.w, side, find_model(task_.model).receptive_radius)) {
       const auto [window, added] = windows.try_emplace({t.bottom - t.top, t.right - t.left}, 0);
       if (added) {
-        const Graph graph = sr_inference_graph(task_, window->first.h, window->first.w, quantized);
+        const Graph graph = sr_inference_graph(task_, window->first.h, window->first.w, phase);
         window->second = plan_program(graph, device).per_replica;
         if (need.weights == 0) need.weights = weight_bytes(graph);
         need.all += window->second;
@@ -122,8 +123,8 @@ const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, bool quantized) co
   return known.emplace(need);
 }
 
-int SrEvaluator::group_size(DeviceKind device, int replicas, bool quantized) const {
-  const Bytes one = need(device, quantized).least();
+int SrEvaluator::group_size(DeviceKind device, int replicas, const Phase& phase) const {
+  const Bytes one = need(device, phase).least();
   if (one > memory_) {
     fail<DeviceError>(
         "evaluating one network on the largest image needs {} MiB, {} MiB are to be had for it; leave out the largest "
@@ -133,9 +134,9 @@ int SrEvaluator::group_size(DeviceKind device, int replicas, bool quantized) con
   return static_cast<int>(std::clamp<Bytes>(memory_ / std::max<Bytes>(one, 1), 1, replicas));
 }
 
-Bytes SrEvaluator::planned_bytes(DeviceKind device, int replicas, bool quantized) const {
-  const Need& one = need(device, quantized);
-  return std::min(memory_, (one.weights + one.all) * group_size(device, replicas, quantized));
+Bytes SrEvaluator::planned_bytes(DeviceKind device, int replicas, const Phase& phase) const {
+  const Need& one = need(device, phase);
+  return std::min(memory_, (one.weights + one.all) * group_size(device, replicas, phase));
 }
 
 int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
@@ -144,7 +145,7 @@ int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
   int side = std::max(lr.height, lr.width);
   const auto fits = [&](int s) {
     const Graph graph = sr_inference_graph(task_, std::min(s + halo, lr.height), std::min(s + halo, lr.width),
-                                           task_.options.quant.enabled);
+                                           final_phase(task_.options.quant));
     return plan_program(graph, device).per_replica <= kWholeImageMemory;
   };
   while (side > 64 && !fits(side)) side = (side + 1) / 2;
@@ -152,11 +153,11 @@ int SrEvaluator::tile_side(DeviceKind device, const ImageView& lr) const {
 }
 
 // Programs belong to the store they were recorded for, to a phase, and to what is measured.
-void SrEvaluator::prepare(const ParameterStore& store, int group, bool quantized, bool with_ssim) {
+void SrEvaluator::prepare(const ParameterStore& store, int group, const Phase& phase, bool with_ssim) {
   const bool fits = store_ && &store_->store().device() == &store.device() && store_->store().replicas() == group &&
                     store_->store().stride() == store.stride();
-  if (!fits || quantized_ != quantized || with_ssim_ != with_ssim) programs_.clear();
-  quantized_ = quantized;
+  if (!fits || !phase_.same_bits(phase) || with_ssim_ != with_ssim) programs_.clear();
+  phase_ = phase;
   with_ssim_ = with_ssim;
   if (!fits) store_ = std::make_unique<EvaluationStore>(store, group);
 }
@@ -168,7 +169,7 @@ Bytes SrEvaluator::program_budget() const {
 
 Program& SrEvaluator::inference(Size size) {
   return programs_.get({false, size.h, size.w}, store_->store(), program_budget(),
-                       [&] { return sr_inference_graph(task_, size.h, size.w, quantized_); });
+                       [&] { return sr_inference_graph(task_, size.h, size.w, phase_); });
 }
 
 Program& SrEvaluator::metrics(Size size) {
@@ -196,17 +197,17 @@ void SrEvaluator::predict(const ImageView& lr, int count, std::vector<Image>& ou
   }
 }
 
-Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const ImageView& lr, bool quantized) {
-  prepare(store, 1, quantized, false);
+Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const ImageView& lr, const Phase& phase) {
+  prepare(store, 1, phase, false);
   store_->take(store, replica, 1);
   std::vector<Image> out;
   predict(lr, 1, out);
   return std::move(out.front());
 }
 
-std::vector<SrMetrics> SrEvaluator::evaluate(const ParameterStore& store, bool quantized, bool with_ssim) {
-  const int group = group_size(store.device().kind(), store.replicas(), quantized);
-  prepare(store, group, quantized, with_ssim);
+std::vector<SrMetrics> SrEvaluator::evaluate(const ParameterStore& store, const Phase& phase, bool with_ssim) {
+  const int group = group_size(store.device().kind(), store.replicas(), phase);
+  prepare(store, group, phase, with_ssim);
   std::vector<SrMetrics> sums(static_cast<std::size_t>(store.replicas()));
   std::vector<Image> predictions;
   for (int first = 0; first < store.replicas(); first += group) {

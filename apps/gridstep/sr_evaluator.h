@@ -57,17 +57,17 @@ class SrEvaluator {
   // `tile`: LR pixels per side, 0: whole images unless they are very large.
   SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory);
   // Per replica. The store is only read. Throws DeviceError when the memory given does not suffice for one network.
-  std::vector<SrMetrics> evaluate(const ParameterStore& store, bool quantized, bool with_ssim);
+  std::vector<SrMetrics> evaluate(const ParameterStore& store, const Phase& phase, bool with_ssim);
 
   // The enlarged image of one replica.
-  Image enlarge(const ParameterStore& store, int replica, const ImageView& lr, bool quantized);
+  Image enlarge(const ParameterStore& store, int replica, const ImageView& lr, const Phase& phase);
 
   // The same measurement of bicubic enlargement: the floor.
   SrMetrics bicubic(Device& device) const;
 
   // The most that evaluating `replicas` networks holds: the weights of a group of them, and the programs that are kept.
   // Never above the memory given.
-  Bytes planned_bytes(DeviceKind device, int replicas, bool quantized) const;
+  Bytes planned_bytes(DeviceKind device, int replicas, const Phase& phase) const;
 
  private:
   struct Size {
@@ -81,10 +81,10 @@ class SrEvaluator {
     Bytes all = 0;      // the programs of all images
     Bytes least() const { return weights + largest; }
   };
-  const Need& need(DeviceKind device, bool quantized) const;
-  int group_size(DeviceKind device, int replicas, bool quantized) const;
+  const Need& need(DeviceKind device, const Phase& phase) const;
+  int group_size(DeviceKind device, int replicas, const Phase& phase) const;
   int tile_side(DeviceKind device, const ImageView& lr) const;
-  void prepare(const ParameterStore& store, int group, bool quantized, bool with_ssim);
+  void prepare(const ParameterStore& store, int group, const Phase& phase, bool with_ssim);
   Program& inference(Size size);
   Program& metrics(Size size);
   Bytes program_budget() const;
@@ -95,7 +95,8 @@ class SrEvaluator {
   int tile_;
   Bytes memory_;
   mutable std::array<std::optional<Need>, 2> need_;  // float, quantized; once it is known
-  bool quantized_ = false, with_ssim_ = false;       // what the kept programs compute
+  Phase phase_;                                      // what the kept programs compute ...
+  bool with_ssim_ = false;                           // ... and measure
   std::unique_ptr<EvaluationStore> store_;           // before the programs, which are bound to it
   ProgramCache programs_;
 };

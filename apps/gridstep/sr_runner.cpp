@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 
@@ -36,22 +37,16 @@ class SrTraining final : public TrainingTask {
         val_(std::move(val)),
         sample_(std::move(sample)) {}
 
-  TrainingGraphs graphs() const override {
-    TrainingGraphs graphs;
-    graphs.train = [task = task_, table = table_](bool quantized) { return sr_training_graph(task, table, quantized); };
-    if (task_.options.quant.enabled) {
-      graphs.calibration = [task = task_, table = table_] { return sr_calibration_graph(task, table); };
-    }
-    return graphs;
-  }
+  TrainingGraphs graphs() const override { return sr_training_graphs(task_, table_); }
   std::int64_t batch() const override { return task_.batch; }
   std::int64_t steps_per_epoch() const override { return steps_; }
   std::string data_digest() const override { return digest_; }
 
-  std::vector<Measured> measure(const ParameterStore& store, Split split, bool quantized, bool everything) override {
+  std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase,
+                                bool everything) override {
     std::vector<Measured> measured;
     SrEvaluator& evaluator = split == Split::kVal ? val_ : sample_;
-    for (const SrMetrics& m : evaluator.evaluate(store, quantized, everything)) {
+    for (const SrMetrics& m : evaluator.evaluate(store, phase, everything)) {
       measured.push_back({{{"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"loss", m.loss}}, m.fault});
       if (everything) measured.back().metrics["ssim"] = m.ssim_y;
     }
@@ -106,17 +101,18 @@ std::unique_ptr<TrainingTask> SrRunner::make_task(const Config& config) {
 
 Graph SrRunner::training_graph(const Config& config) {
   const SrTask task = sr_task(config);
-  return sr_training_graph(task, data(config).resident.table(), task.options.quant.enabled);
+  return sr_training_graph(task, data(config).resident.table(), final_phase(task.options.quant));
 }
 
 Bytes SrRunner::evaluation_bytes(const Config& config, int replicas) {
   const Data& d = data(config);
-  const bool quantizes = sr_task(config).options.quant.enabled, warms_up = config.get_int("quant.float_epochs") > 0;
+  const Phase final = final_phase(sr_task(config).options.quant);
+  const bool warms_up = config.get_int("quant.float_epochs") > 0;
   Bytes total = 0;
   for (const std::vector<SrPhoto>* photos : {&d.val.photos(), &d.train_sample}) {
     const SrEvaluator e = evaluator(config, *photos);
-    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, false) : 0;
-    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, quantizes));
+    const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, Phase{}) : 0;
+    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
   }
   return total;
 }

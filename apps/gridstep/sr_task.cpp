@@ -1,5 +1,7 @@
 #include "apps/gridstep/sr_task.h"
 
+#include <algorithm>
+
 #include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "engine/graph/backward.h"
@@ -13,9 +15,9 @@
 namespace gridstep {
 namespace {
 
-ModelOptions model_options(const SrTask& task, bool quantized) {
+ModelOptions model_options(const SrTask& task, const Phase& phase) {
   ModelOptions options = task.options;
-  options.quant.enabled = options.quant.enabled && quantized;
+  set_phase(options.quant, phase);
   return options;
 }
 
@@ -51,10 +53,11 @@ SrDataOptions sr_data(const Config& c, const std::string& split) {
   return o;
 }
 
-Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized, std::vector<FusionNote>* notes) {
+Graph sr_training_graph(const SrTask& task, const PhotoTable& table, const Phase& phase,
+                        std::vector<FusionNote>* notes) {
   Graph graph;
   const PatchBatch batch = patch_batch(graph, "batch", {table, task.batch, task.patch, task.scale()});
-  const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, quantized));
+  const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, phase));
   const ValueId loss = image_loss(graph, "loss", model.output, batch.hr, task.loss);
   set_conv_engine(graph, task.conv);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
@@ -64,19 +67,27 @@ Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quanti
   return graph;
 }
 
-CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table) {
+CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table, const Phase& phase) {
   CalibrationGraph result;
   const PatchBatch batch = patch_batch(result.graph, "batch", {table, task.batch, task.patch, task.scale()});
-  const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, true));
+  const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, phase));
   set_conv_engine(result.graph, task.conv);
   add_calibration_sites(result, model.quantizers);
   return result;
 }
 
-Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized) {
+TrainingGraphs sr_training_graphs(const SrTask& task, const PhotoTable& table) {
+  SrTask sample = task;
+  sample.batch = std::min(task.batch, kHealthSamples);
+  return {.train = [=](const Phase& phase) { return sr_training_graph(task, table, phase); },
+          .calibration = [=](const Phase& phase) { return sr_calibration_graph(task, table, phase); },
+          .health = [=](const Phase& phase) { return sr_calibration_graph(sample, table, phase); }};
+}
+
+Graph sr_inference_graph(const SrTask& task, int h, int w, const Phase& phase) {
   Graph graph;
   const ValueId lr = graph.add_input("lr", {{1, h, w, 3}, DType::kU8}, Storage::kShared);
-  const BuiltModel model = find_model(task.model).build(graph, lr, model_options(task, quantized));
+  const BuiltModel model = find_model(task.model).build(graph, lr, model_options(task, phase));
   const ValueId pixels = pixels_from_float(graph, "pixels", model.output);
   set_conv_engine(graph, task.conv);
   if (task.fuse) fuse(graph);

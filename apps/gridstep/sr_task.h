@@ -31,12 +31,14 @@ struct SrTask {
 SrTask sr_task(const Config& config);
 SrDataOptions sr_data(const Config& config, const std::string& split);
 
-Graph sr_training_graph(const SrTask& task, const PhotoTable& table, bool quantized,
+Graph sr_training_graph(const SrTask& task, const PhotoTable& table, const Phase& phase,
                         std::vector<FusionNote>* notes = nullptr);
-CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table);
+CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& table, const Phase& phase);
+// The graphs of all phases, on photos that outlive them.
+TrainingGraphs sr_training_graphs(const SrTask& task, const PhotoTable& table);
 
 // Inputs "lr" (u8, shared) -> output "pixels" (u8), for one image of h x w.
-Graph sr_inference_graph(const SrTask& task, int h, int w, bool quantized);
+Graph sr_inference_graph(const SrTask& task, int h, int w, const Phase& phase);
 
 // Inputs "prediction" (u8) and "hr" (u8, shared) -> outputs "psnr" (f64: psnr_rgb, psnr_y, mse_rgb, mse_y), "loss"
 // (f64) and, if asked for, "ssim" (f64: ssim_rgb, ssim_y), for one image of h x w.

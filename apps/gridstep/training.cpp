@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "engine/study/optimizer_config.h"
 #include "engine/study/results.h"
+#include "engine/study/training_phases.h"
 #include "engine/train/import_weights.h"
 
 namespace gridstep {
@@ -64,6 +65,28 @@ std::string duration(double seconds) {
   return s >= 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
 }
 
+void add_measured(Json& line, const Measured& val, const Measured& train) {
+  for (const auto& [name, value] : val.metrics) line["val_" + name] = value;
+  // The training loss is the mean over the epoch's batches; the sample's own would bear the same name.
+  for (const auto& [name, value] : train.metrics) {
+    if (name != "loss") line["train_" + name] = value;
+  }
+}
+
+Json health_json(const std::vector<SiteHealth>& sites) {
+  Json layers = Json::object();
+  for (const SiteHealth& h : sites) {
+    Json& layer = layers[h.name];
+    layer = {{"step", h.step},
+             {"step_update", h.step_update},
+             {"clipped", h.clipped},
+             {"codes_used", h.codes_used},
+             {"dead_channels", h.dead_channels}};
+    if (h.is_weight) layer["update"] = h.update;
+  }
+  return layers;
+}
+
 // Keeps the lines of epochs up to `epochs`; returns the seconds that the last of them reports.
 double trim_metrics(const fs::path& path, std::int64_t epochs) {
   if (!fs::exists(path)) return 0.0;
@@ -96,10 +119,11 @@ Training::Training(Device& device, std::span<const Cell> cells, const RunOptions
       population_(device, task_->graphs(), all_settings(cells),
                   {.steps_per_epoch = task_->steps_per_epoch(),
                    .epochs = config_.get_int("train.epochs"),
-                   .float_epochs = config_.get_int("quant.float_epochs"),
+                   .phases = training_phases(config_),
                    .batch = static_cast<std::uint32_t>(task_->batch()),
                    .debug = config_.get_int("run.debug") != 0,
-                   .capture = config_.get_string("run.capture") == "auto"}),
+                   .capture = config_.get_string("run.capture") == "auto",
+                   .health = config_.get_bool("run.health")}),
       steps_per_epoch_(task_->steps_per_epoch()),
       progress_(cells.size()) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -209,12 +233,16 @@ void Training::end_epoch() {
       log_warn("{} diverged: {}", cells_[i]->name, progress_[i].fault);
     }
   }
+  const auto batches = static_cast<int>(config_.get_int("train.norm_batches"));
+  if (last && batches > 0) population_.estimate_statistics(batches);
   const bool everything = last || is_costly(metric_of(config_));
   const bool evaluates = last || epoch % config_.get_int("eval.every_epochs") == 0;
   std::vector<Measured> val, train;
+  std::vector<std::vector<SiteHealth>> health;
   if (evaluates) {
-    val = task_->measure(store, Split::kVal, population_.is_quantized(), everything);
-    train = task_->measure(store, Split::kTrain, population_.is_quantized(), false);
+    val = task_->measure(store, Split::kVal, population_.phase(), everything);
+    train = task_->measure(store, Split::kTrain, population_.phase(), false);
+    health = population_.health();
   }
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     if (evaluates && progress_[i].fault.empty() && val[i].fault) {
@@ -222,7 +250,10 @@ void Training::end_epoch() {
       log_warn("{} diverged: {}", cells_[i]->name, progress_[i].fault);
     }
     const bool ok = progress_[i].fault.empty();
-    write_metrics_line(i, status[i], ok && evaluates ? &val[i] : nullptr, ok && evaluates ? &train[i] : nullptr);
+    Json line = metrics_line(i, status[i]);
+    if (ok && evaluates) add_measured(line, val[i], train[i]);
+    if (ok && !health.empty()) line["layers"] = health_json(health[i]);
+    append_line(progress_[i].folder / "metrics.jsonl", line.dump());
     if (ok && evaluates) progress_[i].last = val[i].metrics;
     status[i].loss_sum = 0.0;
     status[i].loss_count = 0;
@@ -237,7 +268,8 @@ void Training::end_epoch() {
 
 void Training::note_best(std::size_t i, const std::vector<ReplicaStatus>& status) {
   CellProgress& p = progress_[i];
-  if (!p.fault.empty()) return;
+  // Of a phase with other bits an epoch is no result, however good.
+  if (!p.fault.empty() || !population_.has_final_bits()) return;
   const std::string metric = metric_of(config_);
   const double now = p.last.at(metric);
   const double sign = higher_is_better(metric) ? 1.0 : -1.0;
@@ -249,41 +281,22 @@ void Training::note_best(std::size_t i, const std::vector<ReplicaStatus>& status
   save_cell(i, "best", status);
 }
 
-void Training::write_metrics_line(std::size_t i, const ReplicaStatus& status, const Measured* val,
-                                  const Measured* train) {
+nlohmann::ordered_json Training::metrics_line(std::size_t i, const ReplicaStatus& status) const {
   const double loss = status.loss_count > 0 ? status.loss_sum / static_cast<double>(status.loss_count) : std::nan("");
+  const Phase& phase = population_.phase();
   Json line;
   line["epoch"] = population_.steps_done() / steps_per_epoch_;
   line["step"] = population_.steps_done();
-  line["quantized"] = population_.is_quantized();
+  line["quantized"] = phase.quantized;
+  if (phase.quantized) line["bits"] = {phase.weight_bits, phase.activation_bits};
+  if (phase.frozen_norm) line["frozen_norm"] = true;
   line["train_loss"] = std::isfinite(loss) ? Json(loss) : Json(nullptr);
-  // The training loss is the mean over the epoch's batches; the sample's own would bear the same name.
-  for (const auto& [measured, split] : {std::pair{val, "val"}, std::pair{train, "train"}}) {
-    if (measured == nullptr) continue;
-    for (const auto& [name, value] : measured->metrics) {
-      if (measured == val || name != "loss") line[fmt::format("{}_{}", split, name)] = value;
-    }
-  }
   if (status.clippable > 0)
     line["clipped_share"] = static_cast<double>(status.clipped) / static_cast<double>(status.clippable);
   line["inexact_channels"] = status.inexact;
-  const ParameterStore& store = population_.store();
-  const std::vector<float> weights = store.download(store.weights(), static_cast<int>(i));
-  Json steps = Json::object();
-  for (std::size_t p = 0; p < store.table().size(); ++p) {
-    const ParameterInfo& info = store.table()[p];
-    if (info.role != Role::kStep) continue;
-    double mean = 0.0;
-    for (Index k = 0; k < info.shape.elements(); ++k) {
-      const double v = static_cast<double>(weights[static_cast<std::size_t>(store.offset(static_cast<int>(p)) + k)]);
-      mean += (info.log_step ? std::exp(v) : v) / static_cast<double>(info.shape.elements());
-    }
-    steps[info.name] = mean;
-  }
-  line["steps"] = std::move(steps);
   line["seconds"] = seconds(i);
   if (!progress_[i].fault.empty()) line["fault"] = progress_[i].fault;
-  append_line(progress_[i].folder / "metrics.jsonl", line.dump());
+  return line;
 }
 
 void Training::save(const char* which) {
@@ -296,13 +309,15 @@ void Training::save_cell(std::size_t i, const char* which, const std::vector<Rep
   const CellProgress& p = progress_[i];
   const ReplicaSettings& settings = population_.replicas()[i];
   const Json saved{{"fault", p.fault}, {"last", p.last}, {"best", p.best}, {"best_epoch", p.best_epoch}};
+  const Phase& phase = population_.phase();
   CheckpointState state;
   state.step = population_.steps_done();
   state.status = status[i];
   state.extra = {{"progress", saved.dump()},
                  {"config", portable_config(cells_[i]->config)},
                  {"data", task_->data_digest()},
-                 {"quantized", population_.is_quantized() ? "1" : "0"}};
+                 {"quantized", phase.quantized ? "1" : "0"},
+                 {"bits", fmt::format("{},{}", phase.weight_bits, phase.activation_bits)}};
   if (std::string_view(which) == "last") set_last_aside(p.folder);
   save_checkpoint(checkpoint_path(p.folder, which), population_.store(), static_cast<int>(i),
                   slots_in_use(settings.rule, settings.optimizer), state);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ class Training {
   void save(const char* which);
   void save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status);
   void load_start(std::size_t i);
-  void write_metrics_line(std::size_t i, const ReplicaStatus& status, const Measured* val, const Measured* train);
+  nlohmann::ordered_json metrics_line(std::size_t i, const ReplicaStatus& status) const;
   void note_best(std::size_t i, const std::vector<ReplicaStatus>& status);
   void show_progress(bool final);
   bool all_diverged() const;

@@ -29,7 +29,8 @@ class TrainingTask {
   virtual std::string data_digest() const = 0;
   // Every replica on the validation data, or on a fixed sample of the training data. `everything`: metrics too costly
   // for every epoch as well.
-  virtual std::vector<Measured> measure(const ParameterStore& store, Split split, bool quantized, bool everything) = 0;
+  virtual std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase,
+                                        bool everything) = 0;
 };
 
 }  // namespace gridstep

@@ -88,6 +88,14 @@ void ParameterStore::upload(float* array, int replica, const std::vector<float>&
   note_change();
 }
 
+void ParameterStore::clear_slots(int parameter) {
+  const Bytes size = float_bytes(table_[static_cast<std::size_t>(parameter)].shape.elements());
+  for (const Buffer& array : slots_) {
+    for (int r = 0; r < replicas_; ++r)
+      device_.fill(array.data() + float_bytes(stride_ * r + offset(parameter)), 0, size);
+  }
+}
+
 std::vector<ReplicaStatus> ParameterStore::download_status() const {
   std::vector<ReplicaStatus> status(static_cast<std::size_t>(replicas_));
   device_.download(status.data(), status_.data(), static_cast<Bytes>(sizeof(ReplicaStatus)) * replicas_);

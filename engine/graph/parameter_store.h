@@ -37,6 +37,8 @@ class ParameterStore {
   // Copies one replica's part of an array (weights, a slot) from or to the host: `stride()` floats.
   std::vector<float> download(const float* array, int replica) const;
   void upload(float* array, int replica, const std::vector<float>& values);
+  // Sets a parameter's part of every slot to zero, in all replicas.
+  void clear_slots(int parameter);
   std::vector<ReplicaStatus> download_status() const;
   void upload_status(const std::vector<ReplicaStatus>& status);
   void upload_params(const std::vector<StepParams>& params);

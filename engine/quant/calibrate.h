@@ -12,6 +12,7 @@
 namespace gridstep {
 
 struct CalibrationSite {
+  std::string name;       // "conv2.input"
   std::string parameter;  // of the step
   std::string state;      // of the calibrated step s0
   std::string input;      // the value that is quantized: an output of `forward`, or a parameter

@@ -89,6 +89,9 @@ Rows quant_rows() {
       text("quant.arithmetic", "codes", {"codes", "float"}, {kArch, ""},
            "integer codes, or plain fake-quantized floats"),
       whole("quant.float_epochs", 0, kZeroOrMore, {kArch, "warm"}, "float epochs before calibration, of train.epochs"),
+      text("quant.progressive", "", {}, {kArch, "prog-"},
+           "bits of the epochs that follow the float ones: EPOCHS:W,A between semicolons, as in 5:8,8; 5:4,4; then "
+           "quant.weight_bits and quant.activation_bits hold"),
   };
 }
 
@@ -135,6 +138,10 @@ Rows train_rows() {
            "label smoothing of the cross-entropy that classifiers are trained with"),
       whole("train.seed", 0, {0, 4294967295.0}, {kReplica, "s"}, "initial weights, data order and augmentation"),
       whole("train.steps_per_epoch", 0, kZeroOrMore, {kArch, "steps"}, "0: as many as cover the data once"),
+      whole("train.frozen_norm_epochs", 0, kZeroOrMore, {kArch, "frozen"},
+            "last epochs, of train.epochs, that normalise by the running statistics, which rest"),
+      whole("train.norm_batches", 0, kZeroOrMore, {kArch, "renorm"},
+            "after the last epoch: batches that the running statistics are estimated from anew; 0: they stay"),
       whole("train.checkpoint_epochs", 1, kZeroOrMore, {kRun, ""}, "epochs between checkpoints; 0: the last only"),
       whole("train.checkpoint_steps", 0, kZeroOrMore, {kRun, ""}, "steps between checkpoints as well; 0: none"),
       whole("train.replicas", 0, {0, 4096}, {kRun, ""}, "cells trained in one program; 0: as many as pay"),
@@ -170,6 +177,8 @@ Rows train_rows() {
            "result"),
       text("run.conv", "auto", {"auto", "own", "cudnn"}, {kRun, ""},
            "forward convolution of codes on CUDA: the own kernel, cuDNN, or by the shape. Never changes a result"),
+      flag("run.health", true, {kRun, ""},
+           "at every evaluation, the state of each quantizer into metrics.jsonl. Never changes a result"),
       whole("run.debug", 0, {0, 1}, {kRun, ""}, "1: check every launch for NaN and overwritten memory"),
   };
 }

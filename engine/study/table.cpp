@@ -39,6 +39,8 @@ std::string bits_shown(const Study& study) {
   if (const auto rules = shown(study, "quant.layers"); !rules.empty()) text += ", " + rules;
   if (const auto warm = shown(study, "quant.float_epochs"); warm != "0")
     text += fmt::format(", the first {} epochs float", warm);
+  if (const auto earlier = shown(study, "quant.progressive"); !earlier.empty())
+    text += fmt::format(", reached by {} (epochs:W,A)", earlier);
   return text;
 }
 

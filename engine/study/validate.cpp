@@ -9,6 +9,7 @@
 #include "engine/base/names.h"
 #include "engine/study/grid.h"
 #include "engine/study/optimizer_config.h"
+#include "engine/study/training_phases.h"
 
 namespace gridstep {
 namespace {
@@ -54,6 +55,12 @@ Use quant_use(std::string_view leaf) {
   if (leaf == "weight_bits" || leaf == "activation_bits" || leaf == "layers") {
     return {[](const Config& c) { return c.get_string("quant.quantizer") != "none"; }, "quant.quantizer = none"};
   }
+  if (leaf == "progressive") {
+    return {[](const Config& c) {
+              return quantizes(c) && c.get_int("quant.weight_bits") != 32 && c.get_int("quant.activation_bits") != 32;
+            },
+            "it leads to the bits of weights and activations, and one of them is float"};
+  }
   if (leaf == "weight_range" || leaf == "per_channel") {
     return {[](const Config& c) { return quantizes(c) && quantizes_weights(c); }, "weights are not quantized"};
   }
@@ -83,6 +90,8 @@ const std::map<std::string_view, Task>& task_keys() {
       {"model.stem", kClass},
       {"model.shortcut", kClass},
       {"train.label_smoothing", kClass},
+      {"train.frozen_norm_epochs", kClass},
+      {"train.norm_batches", kClass},
       {"data.size", kClass},
       {"data.mirror", kClass},
       {"data.resized_crop", kClass},
@@ -143,9 +152,25 @@ void check_quant(const Config& c) {
   }
   const auto float_epochs = c.get_int("quant.float_epochs");
   const auto epochs = c.get_int("train.epochs");
+  std::int64_t before = float_epochs;
+  for (const BitPeriod& p : parse_bit_periods(c.get_string("quant.progressive"))) before += p.epochs;
+  if (before > float_epochs && before >= epochs) {
+    fail<ConfigError>(
+        "quant.progressive = {} leaves no epoch for quant.weight_bits = {}: with quant.float_epochs = {} it takes {} "
+        "of "
+        "train.epochs = {}",
+        c.text("quant.progressive"), weight_bits, float_epochs, before, epochs);
+  }
   if (float_epochs >= epochs) {
     fail<ConfigError>("quant.float_epochs = {} leaves no quantized epoch: it is part of train.epochs = {}",
                       float_epochs, epochs);
+  }
+}
+
+void check_norms(const Config& c) {
+  const auto frozen = c.get_int("train.frozen_norm_epochs"), epochs = c.get_int("train.epochs");
+  if (frozen > epochs) {
+    fail<ConfigError>("train.frozen_norm_epochs = {} is more than train.epochs = {}", frozen, epochs);
   }
 }
 
@@ -290,12 +315,23 @@ void check_variants(const Study& study) {
 void check_combination(const Config& config) {
   check_study_name(config);
   check_quant(config);
+  check_norms(config);
   check_optimizer(config);
   check_schedule(config);
   check_data(config);
 }
 
 namespace {
+
+void check_first_statistics(const Cell& cell) {
+  const bool fresh = cell.start.empty() && cell.config.get_string("train.init").empty();
+  if (!fresh || !training_phases(cell.config).front().frozen_norm) return;
+  fail<ConfigError>(
+      "{}: train.frozen_norm_epochs = {} of train.epochs = {}: running statistics cannot rest before they were "
+      "gathered; "
+      "leave an epoch, or start from a trained network (train.init, or a variant's start)",
+      cell.name, cell.config.get_int("train.frozen_norm_epochs"), cell.config.get_int("train.epochs"));
+}
 
 // What a variant sets must act in it.
 void check_variant_effects(const Study& study, std::span<const Cell> cells) {
@@ -319,6 +355,7 @@ void check_variant_effects(const Study& study, std::span<const Cell> cells) {
 
 void check_effects(const Study& study, std::span<const Cell> cells) {
   check_variant_effects(study, cells);
+  for (const Cell& cell : cells) check_first_statistics(cell);
   for (const auto& key : schema()) {
     const Axis* axis = study.find_axis(key.name);
     // A value equal to the default changes nothing, and a resolved study.toml lists them all.

@@ -67,16 +67,17 @@ Population::Population(Device& device, TrainingGraphs graphs, std::vector<Replic
     : device_(device),
       graphs_(std::move(graphs)),
       replicas_(std::move(replicas)),
-      options_(options),
+      options_(std::move(options)),
       params_(replicas_.size()) {
   GS_CHECK(!replicas_.empty() && options_.steps_per_epoch > 0, "a population needs replicas and steps");
+  GS_CHECK(!options_.phases.empty() && options_.phases.front().first_epoch == 0, "the first phase begins at epoch 0");
   if (options_.steps_per_epoch >
       std::numeric_limits<std::uint32_t>::max() / std::max<std::uint32_t>(options_.batch, 1)) {
     fail<ConfigError>(
         "{} steps of {} samples are more than an epoch can count (2^32 samples): lower train.steps_per_epoch",
         options_.steps_per_epoch, options_.batch);
   }
-  const Graph graph = graphs_.train(static_cast<bool>(graphs_.calibration));
+  const Graph graph = graphs_.train(options_.phases.back());
   store_ = std::make_unique<ParameterStore>(device_, graph.parameters(), static_cast<int>(replicas_.size()),
                                             slots_needed(replicas_), true);
 }
@@ -88,26 +89,46 @@ void Population::initialise() {
   seek(0);
 }
 
+int Population::phase_at(std::int64_t step) const {
+  const std::int64_t epoch = step / options_.steps_per_epoch;
+  int phase = 0;
+  while (phase + 1 < std::ssize(options_.phases) &&
+         options_.phases[static_cast<std::size_t>(phase + 1)].first_epoch <= epoch)
+    ++phase;
+  return phase;
+}
+
+// The step before which the quantizers of a phase were calibrated; 0 where it has none.
+std::int64_t Population::calibrated_at(int phase) const {
+  const auto& phases = options_.phases;
+  auto i = static_cast<std::size_t>(phase);
+  while (i > 0 && phases[i - 1].same_bits(phases[i])) --i;
+  return phases[i].quantized ? phases[i].first_epoch * options_.steps_per_epoch : 0;
+}
+
 void Population::seek(std::int64_t step) {
   step_ = step;
   program_.reset();
-  calibrated_ = step_ > options_.float_epochs * options_.steps_per_epoch;
-  quantized_ = static_cast<bool>(graphs_.calibration) && calibrated_;
+  phase_ = step > 0 ? phase_at(step - 1) : -1;
+}
+
+// Steps begin anew with the bits: what the optimizer has gathered about the old ones goes.
+void Population::calibrate_phase(const Phase& phase) {
+  CalibrationGraph calibration = graphs_.calibration(phase);
+  Program forward(std::move(calibration.graph), *store_, {});
+  calibrate(forward, *store_, calibration.sites);
+  for (const CalibrationSite& site : calibration.sites) store_->clear_slots(store_->find(site.parameter));
 }
 
 void Population::enter_phase() {
-  const bool quantize = graphs_.calibration && step_ >= options_.float_epochs * options_.steps_per_epoch;
-  if (program_ && quantize == quantized_) return;
+  const int next = phase_at(step_);
+  if (program_ && next == phase_) return;
   program_.reset();  // its arena first: phases share the memory
-  if (quantize && !calibrated_) {
-    CalibrationGraph calibration = graphs_.calibration();
-    Program forward(std::move(calibration.graph), *store_, {});
-    calibrate(forward, *store_, calibration.sites);
-    calibrated_ = true;
-  }
-  quantized_ = quantize;
+  const Phase& phase = options_.phases[static_cast<std::size_t>(next)];
+  if (phase.quantized && next != phase_ && calibrated_at(next) == step_) calibrate_phase(phase);
+  phase_ = next;
   program_ = std::make_unique<Program>(
-      graphs_.train(quantize), *store_,
+      graphs_.train(phase), *store_,
       ProgramOptions{.debug = options_.debug,
                      .capture = options_.capture,
                      .epilogue = [this](Recorder& recorder, std::span<const BoundNode> nodes) {
@@ -125,7 +146,7 @@ void Population::record_update(Recorder& recorder, std::span<const BoundNode> at
   for (std::size_t p = 0; p < store_->table().size(); ++p) {
     const Role role = store_->table()[p].role;
     // Before calibration there are no steps: neither weight decay nor a moment may touch them.
-    if (role == Role::kState || (role == Role::kStep && !quantized_)) continue;
+    if (role == Role::kState || (role == Role::kStep && !phase().quantized)) continue;
     arena.segments.push_back(segment_of(*store_, static_cast<int>(p)));
   }
   for (const BoundNode& node : at_start) arena.code_outputs.push_back(code_output_of(arena, node));
@@ -145,8 +166,7 @@ void Population::fill_params() {
     const ReplicaSettings& settings = replicas_[r];
     StepParams& p = params_[r];
     const double lr = scheduled_rate(settings.schedule, settings.lr, step_, options_.steps_per_epoch, total_steps());
-    const std::int64_t warm_up = options_.float_epochs * options_.steps_per_epoch;
-    prepare_step(settings.rule, settings.optimizer, step_ + 1, lr, p, step_ >= warm_up ? warm_up : 0);
+    prepare_step(settings.rule, settings.optimizer, step_ + 1, lr, p, calibrated_at(phase_at(step_)));
     p.seed = settings.seed;
     p.epoch = static_cast<std::uint32_t>(epoch);
     p.first_sample = static_cast<std::uint32_t>(step_ % options_.steps_per_epoch) * options_.batch;
@@ -157,8 +177,36 @@ void Population::fill_params() {
 void Population::step() {
   fill_params();
   enter_phase();
+  before_.clear();
+  if (options_.health && (step_ + 1) % options_.steps_per_epoch == 0) {
+    for (int r = 0; r < store_->replicas(); ++r) before_.push_back(store_->download(store_->weights(), r));
+  }
   program_->run();
   ++step_;
+}
+
+void Population::estimate_statistics(int batches) {
+  GS_CHECK(static_cast<bool>(graphs_.statistics), "the network has no running statistics");
+  program_.reset();  // its arena first
+  StatisticsGraph statistics = graphs_.statistics(phase());
+  Program forward(std::move(statistics.graph), *store_, {});
+  average_statistics(forward, *store_, statistics.states, batches, [&](int batch) {
+    std::vector<StepParams> params = params_;
+    for (StepParams& p : params) {
+      p.epoch = static_cast<std::uint32_t>(step_ / options_.steps_per_epoch);
+      p.first_sample = static_cast<std::uint32_t>(batch) * options_.batch;
+    }
+    store_->upload_params(params);
+  });
+}
+
+std::vector<std::vector<SiteHealth>> Population::health() {
+  if (before_.empty() || !graphs_.health || !phase().quantized) return {};
+  CalibrationGraph network = graphs_.health(phase());
+  ProgramOptions once;
+  once.capture = false;
+  Program forward(std::move(network.graph), *store_, once);
+  return measure_health(forward, *store_, network.sites, before_);
 }
 
 std::string Population::fault_text(std::uint64_t first_fault) const {

@@ -4,6 +4,7 @@
 #include "engine/base/error.h"
 #include "engine/study/definition.h"
 #include "engine/study/grid.h"
+#include "engine/train/checkpoint.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -105,6 +106,44 @@ TEST_CASE("classifiers: stopped after the float phase and resumed equals uninter
     CAPTURE(cells[i].name);
     CHECK((last_checkpoint(folder.path(), cells[i]) == uninterrupted[i]));
   }
+}
+
+TEST_CASE("classifiers: falling bits, frozen and re-estimated statistics resume to the same bits") {
+  const std::vector<std::string> set = {"train.epochs=4", "quant.float_epochs=0", "quant.progressive=2:8,8",
+                                        "train.frozen_norm_epochs=1", "train.norm_batches=2"};
+  const auto uninterrupted = checkpoints({.set = set});
+  CHECK((checkpoints({.threads = 1, .fuse = "none", .set = set}) == uninterrupted));
+  const auto cells = cells_of({.set = set});
+  // The rate is constant: this is what a stop after three epochs would leave.
+  const TemporaryFolder folder;
+  train(folder.path(), cells_of({.set = {"train.epochs=3", "quant.float_epochs=0", "quant.progressive=2:8,8"}}));
+  train(folder.path(), cells, true);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    CAPTURE(cells[i].name);
+    CHECK((last_checkpoint(folder.path(), cells[i]) == uninterrupted[i]));
+  }
+}
+
+TEST_CASE("classifiers: re-estimated statistics are the mean over batches, and nothing else moves") {
+  const auto statistics = [](const std::string& batches) {
+    const TemporaryFolder folder;
+    const auto cells = cells_of({.set = {"train.norm_batches=" + batches}});
+    train(folder.path(), std::span(cells).first(1));
+    const SafetensorsFile file(folder.path() / "cells" / cells[0].name / "checkpoints" / "last.safetensors");
+    std::map<std::string, std::vector<float>> tensors;
+    for (const char* name : {"bn1.running_mean", "layer3.2.bn2.running_var", "bn1.weight", "layer1.0.conv1.weight"}) {
+      const ArrayView* view = file.find(name);
+      REQUIRE(view != nullptr);
+      tensors[name] = floats_of(*view, file.path());
+    }
+    return tensors;
+  };
+  const auto none = statistics("0"), one = statistics("1"), three = statistics("3");
+  CHECK(none.at("bn1.running_mean") != one.at("bn1.running_mean"));
+  CHECK(one.at("bn1.running_mean") != three.at("bn1.running_mean"));
+  CHECK(none.at("layer3.2.bn2.running_var") != one.at("layer3.2.bn2.running_var"));
+  CHECK(none.at("bn1.weight") == three.at("bn1.weight"));
+  CHECK(none.at("layer1.0.conv1.weight") == three.at("layer1.0.conv1.weight"));
 }
 
 TEST_CASE("classifiers: a short training beats the majority class by far") {

@@ -2,6 +2,7 @@
 // population, fused or not, tiled or whole. Compared are whole checkpoint files, byte for byte.
 #include <nlohmann/json.hpp>
 
+#include "apps/gridstep/network_config.h"
 #include "apps/gridstep/sr_evaluator.h"
 #include "apps/gridstep/sr_runner.h"
 #include "engine/base/error.h"
@@ -163,15 +164,17 @@ TEST_CASE("tiled evaluation equals whole evaluation bit for bit") {
   const SafetensorsFile file(folder.path() / "cells" / cells[0].name / "checkpoints" / "last.safetensors");
   const SrTask task = sr_task(cells[0].config);
   const auto device = make_cpu_device(2);
-  ParameterStore store(*device, sr_inference_graph(task, 8, 8, true).parameters(), 1, 0, false);
+  ParameterStore store(*device, sr_inference_graph(task, 8, 8, final_phase(task.options.quant)).parameters(), 1, 0,
+                       false);
   load_checkpoint(file, store, 0, 0);
   const SrDataset data = open_sr_dataset(sr_data(cells[0].config, "val"));
   const std::vector<SrPhoto> none;
   const ImageView lr = data.photos()[0].lr;
-  const Image whole = SrEvaluator(task, none, 0, Bytes{1} << 30).enlarge(store, 0, lr, true);
+  const Image whole = SrEvaluator(task, none, 0, Bytes{1} << 30).enlarge(store, 0, lr, final_phase(task.options.quant));
   for (const int tile : {5, 7, 16}) {
     CAPTURE(tile);
-    CHECK(SrEvaluator(task, none, tile, Bytes{1} << 30).enlarge(store, 0, lr, true) == whole);
+    CHECK(SrEvaluator(task, none, tile, Bytes{1} << 30).enlarge(store, 0, lr, final_phase(task.options.quant)) ==
+          whole);
   }
 }
 
@@ -181,7 +184,8 @@ TEST_CASE("networks evaluated in groups, with programs dropped in between, measu
   train(folder.path(), std::span(cells).first(3), {});
   const SrTask task = sr_task(cells[0].config);
   const auto device = make_cpu_device(2);
-  ParameterStore store(*device, sr_inference_graph(task, 8, 8, true).parameters(), 3, 0, false);
+  ParameterStore store(*device, sr_inference_graph(task, 8, 8, final_phase(task.options.quant)).parameters(), 3, 0,
+                       false);
   for (int r = 0; r < 3; ++r) {
     const auto name = cells[static_cast<std::size_t>(r)].name;
     load_checkpoint(SafetensorsFile(folder.path() / "cells" / name / "checkpoints" / "last.safetensors"), store, r, 0);
@@ -193,20 +197,21 @@ TEST_CASE("networks evaluated in groups, with programs dropped in between, measu
   }
   std::vector<SrPhoto> photos;
   for (std::size_t i = 0; i < images.size(); i += 2) photos.push_back({"", images[i].view(), images[i + 1].view()});
+  const Phase phase = final_phase(task.options.quant);
   SrEvaluator ample(task, photos, 0, Bytes{1} << 30);
-  const Bytes all = ample.planned_bytes(DeviceKind::kCpu, 3, true),
-              one = ample.planned_bytes(DeviceKind::kCpu, 1, true);
+  const Bytes all = ample.planned_bytes(DeviceKind::kCpu, 3, phase),
+              one = ample.planned_bytes(DeviceKind::kCpu, 1, phase);
   CHECK(all == 3 * one);
-  const auto wanted = ample.evaluate(store, true, true);
+  const auto wanted = ample.evaluate(store, phase, true);
   SrEvaluator tight(task, photos, 0, one);
-  CHECK(tight.planned_bytes(DeviceKind::kCpu, 3, true) <= one);
-  const auto measured = tight.evaluate(store, true, true);
+  CHECK(tight.planned_bytes(DeviceKind::kCpu, 3, phase) <= one);
+  const auto measured = tight.evaluate(store, phase, true);
   for (std::size_t r = 0; r < 3; ++r) {
     CHECK(measured[r].psnr_y == wanted[r].psnr_y);
     CHECK(measured[r].ssim_y == wanted[r].ssim_y);
     CHECK(measured[r].loss == wanted[r].loss);
   }
-  CHECK_THROWS_AS(SrEvaluator(task, photos, 0, one / 8).evaluate(store, true, true), DeviceError);
+  CHECK_THROWS_AS(SrEvaluator(task, photos, 0, one / 8).evaluate(store, phase, true), DeviceError);
 }
 
 TEST_CASE("codes and float arithmetic train to nearly the same loss") {

@@ -63,7 +63,7 @@ TEST_CASE("codes written by the optimizer train as quantizing in every step does
     for (const std::int64_t float_epochs : {0, 1}) {
       const ToyTraining fused(4, true, per_channel), apart(4, false, per_channel);
       PopulationOptions options = fused.options();
-      options.float_epochs = float_epochs;
+      if (float_epochs == 1) options.phases = {{}, fused.quantized(1)};
       const auto replicas = ten();
       const Outcome a = trained(fused, replicas, 2, options, 6), b = trained(apart, replicas, 2, options, 6);
       for (std::size_t r = 0; r < replicas.size(); ++r) {
@@ -115,7 +115,7 @@ TEST_CASE("a diverging replica leaves its neighbours untouched", "[train]") {
 TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]") {
   const ToyTraining toy(4);
   PopulationOptions options = toy.options(3);
-  options.float_epochs = 1;
+  options.phases = {{}, toy.quantized(1)};
   const auto device = make_cpu_device(2);
   Population population(*device, toy.graphs(),
                         {ToyTraining::replica("adam", 1, 1e-3), ToyTraining::replica("sgd", 2, 1e-2)}, options);
@@ -124,19 +124,19 @@ TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]
   REQUIRE(step0 >= 0);
   for (int i = 0; i < 3; ++i) {
     population.step();
-    CHECK_FALSE(population.is_quantized());
+    CHECK_FALSE(population.phase().quantized);
     CHECK(*population.store().weight(step0).at<float>(0) == 1.0f);
   }
   CHECK(population.at_epoch_end());
   population.step();
-  CHECK(population.is_quantized());
+  CHECK(population.phase().quantized);
   for (int r = 0; r < 2; ++r) CHECK(*population.store().weight(step0).at<float>(r) != 1.0f);
 }
 
 TEST_CASE("a float warm-up leaves steps and their moments alone", "[train]") {
   const ToyTraining toy;
   PopulationOptions options = toy.options(2);
-  options.float_epochs = 1;
+  options.phases = {{}, toy.quantized(1)};
   ReplicaSettings decaying = ToyTraining::replica("adam", 1, 1e-3);
   decaying.optimizer = resolve_settings(decaying.rule, {{"step_weight_decay", 0.5}});
   const auto device = make_cpu_device(2);
@@ -153,6 +153,113 @@ TEST_CASE("a float warm-up leaves steps and their moments alone", "[train]") {
     CHECK(weights[at] == fresh[at]);
     CHECK(moments[at] == 0.0f);
   }
+}
+
+// The step's parameters and everything that the optimizer keeps about them.
+static std::vector<float> step_state(Population& population, const char* name) {
+  ParameterStore& store = population.store();
+  const auto at = static_cast<std::size_t>(store.offset(store.find(name)));
+  std::vector<float> state = {store.download(store.weights(), 0)[at]};
+  for (int k = 0; k < store.slots(); ++k) state.push_back(store.download(store.slot(k), 0)[at]);
+  return state;
+}
+
+TEST_CASE("falling bits: steps are calibrated anew where bits change, and only there", "[train]") {
+  const ToyTraining toy(2);
+  PopulationOptions options = toy.options(4);
+  Phase frozen = toy.quantized(3);
+  frozen.frozen_norm = true;  // another phase, not other bits
+  options.phases = {{0, true, 8, 8}, {1, true, 4, 4}, toy.quantized(2), frozen};
+  const auto device = make_cpu_device(2);
+  Population population(*device, toy.graphs(), {ToyTraining::replica("adam", 1, 1e-3)}, options);
+  population.initialise();
+  ParameterStore& store = population.store();
+  const int step0 = store.find("conv2.weight_step0");
+  std::vector<float> calibrated;
+  for (int i = 0; i < 12; ++i) {
+    population.step();
+    calibrated.push_back(*store.weight(step0).at<float>(0));
+    CHECK(population.has_final_bits() == (i >= 6));
+    // Adam's first update after a calibration is the rate times its sign: its moments began anew.
+    const auto state = step_state(population, "conv2.input_step");
+    if (i % 3 == 0 && i < 9) {
+      const float start = std::log(*store.weight(store.find("conv2.input_step0")).at<float>(0));
+      CHECK(std::abs(state[0] - start) == Approx(1e-2).epsilon(1e-2));
+    }
+  }
+  for (std::size_t i = 1; i < calibrated.size(); ++i) {
+    CAPTURE(i);
+    CHECK((calibrated[i] == calibrated[i - 1]) == !(i == 3 || i == 6));
+  }
+}
+
+TEST_CASE("falling bits resume to the same bits, at a change and between", "[train]") {
+  const ToyTraining toy(2);
+  PopulationOptions options = toy.options(3);
+  options.phases = {{}, {1, true, 8, 4}, toy.quantized(2)};
+  const auto replicas = ten();
+  const Outcome whole = trained(toy, replicas, 1, options, 9);
+  for (const std::int64_t stop : {3, 4, 6}) {
+    const auto device = make_cpu_device(2);
+    Population first(*device, toy.graphs(), replicas, options), second(*device, toy.graphs(), replicas, options);
+    first.initialise();
+    for (std::int64_t i = 0; i < stop; ++i) first.step();
+    for (int r = 0; r < static_cast<int>(replicas.size()); ++r) {
+      second.store().upload(second.store().weights(), r, first.store().download(first.store().weights(), r));
+      for (int k = 0; k < first.store().slots(); ++k)
+        second.store().upload(second.store().slot(k), r, first.store().download(first.store().slot(k), r));
+    }
+    second.store().upload_status(first.store().download_status());
+    second.seek(stop);
+    for (std::int64_t i = stop; i < 9; ++i) second.step();
+    for (std::size_t r = 0; r < replicas.size(); ++r) {
+      INFO("stopped at " << stop << ", " << optimizer_names()[r]);
+      const auto weights = second.store().download(second.store().weights(), static_cast<int>(r));
+      CHECK_SAME(compare_bits(weights, whole.weights[r]));
+    }
+  }
+}
+
+TEST_CASE("health tells clipped, unused and dead from what works, and changes nothing", "[train]") {
+  const ToyTraining toy(4);
+  PopulationOptions options = toy.options(2);
+  options.health = true;
+  const auto device = make_cpu_device(2);
+  Population population(*device, toy.graphs(), {ToyTraining::replica("sgd", 1, 1e-3)}, options);
+  population.initialise();
+  for (int i = 0; i < 2; ++i) population.step();
+  CHECK(population.health().empty());  // within an epoch
+  ParameterStore& store = population.store();
+  std::vector<float> weights = store.download(store.weights(), 0);
+  const auto at = [&](const char* name) { return static_cast<std::size_t>(store.offset(store.find(name))); };
+  const std::size_t filter = 32 * 3 * 3;
+  std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(at("conv3.weight")), filter, 0.0f);  // filter 0: dead
+  weights[at("conv3.weight_step") + 1] -= 20.0f;  // log form: filter 1 has a step far too small
+  weights[at("conv2.input_step")] += 20.0f;       // and conv2's input one far too large
+  store.upload(store.weights(), 0, weights);
+  population.step();
+  const std::vector<float> before = store.download(store.weights(), 0);
+  const auto health = population.health();
+  CHECK_SAME(compare_bits(store.download(store.weights(), 0), before));
+  REQUIRE(health.size() == 1);
+  const auto site = [&](const std::string& name) {
+    const auto it = std::find_if(health[0].begin(), health[0].end(), [&](const auto& h) { return h.name == name; });
+    REQUIRE(it != health[0].end());
+    return *it;
+  };
+  CHECK(health[0].size() == 5);  // conv1 reads pixels
+  CHECK(site("conv3.weight").dead_channels == 1);
+  CHECK(site("conv3.weight").clipped == Approx(1.0 / 12).epsilon(0.05));
+  CHECK(site("conv3.weight").is_weight);
+  CHECK(site("conv2.input").dead_channels == 64);
+  CHECK(site("conv2.input").codes_used == Approx(1.0 / 16));
+  CHECK(site("conv2.input").clipped == 0.0);
+  CHECK(site("conv2.weight").dead_channels == 0);
+  CHECK(site("conv2.weight").codes_used > 0.8);
+  CHECK(site("conv1.weight").update > 0.0);
+  CHECK(site("conv1.weight").update < 0.1);
+  CHECK(site("conv1.weight").step_update > 0.0);
+  CHECK(site("conv3.input").update == 0.0);
 }
 
 TEST_CASE("resumed training equals uninterrupted training bit for bit", "[train]") {

@@ -22,11 +22,18 @@ class ToyTraining {
   }
 
   TrainingGraphs graphs() const {
-    return {[this](bool quantized) { return train(quantized); }, [this] { return calibration(); }};
+    return {.train = [this](const Phase& phase) { return train(phase); },
+            .calibration = [this](const Phase& phase) { return calibration(phase); },
+            .health = [this](const Phase& phase) { return calibration(phase); }};
   }
 
   PopulationOptions options(std::int64_t epochs = 2) const {
-    return {.steps_per_epoch = 3, .epochs = epochs, .float_epochs = 0, .batch = kBatch};
+    return {.steps_per_epoch = 3, .epochs = epochs, .phases = {quantized()}, .batch = kBatch};
+  }
+
+  // The phase with the bits of this training, from an epoch on.
+  Phase quantized(std::int64_t from = 0) const {
+    return {from, true, options_.quant.weight_bits, options_.quant.activation_bits};
   }
 
   static ReplicaSettings replica(std::string_view optimizer, std::uint64_t seed, double lr) {
@@ -41,23 +48,30 @@ class ToyTraining {
  private:
   static constexpr std::uint32_t kBatch = 9;
 
-  Graph train(bool quantized) const {
+  ModelOptions options_of(const Phase& phase) const {
+    ModelOptions options = options_;
+    options.quant.enabled = phase.quantized;
+    options.quant.weight_bits = phase.weight_bits;
+    options.quant.activation_bits = phase.activation_bits;
+    return options;
+  }
+
+  Graph train(const Phase& phase) const {
     Graph g;
     const PatchBatch batch = patch_batch(g, "batch", {photos_.table(), kBatch, 5, 2});
-    ModelOptions options = options_;
-    options.quant.enabled = quantized;
-    const ValueId loss = image_loss(g, "loss", build_espcn(g, batch.lr, options).output, batch.hr, LossKind::kMse);
+    const ValueId output = build_espcn(g, batch.lr, options_of(phase)).output;
+    const ValueId loss = image_loss(g, "loss", output, batch.hr, LossKind::kMse);
     if (fuse_) fuse(g);
     differentiate(g, loss, add_op());
     if (fuse_) emit_weight_codes(g);
     return g;
   }
 
-  CalibrationGraph calibration() const {
+  CalibrationGraph calibration(const Phase& phase) const {
     CalibrationGraph result;
     const PatchBatch batch = patch_batch(result.graph, "batch", {photos_.table(), kBatch, 5, 2});
-    for (const QuantizerSite& s : build_espcn(result.graph, batch.lr, options_).quantizers) {
-      result.sites.push_back({s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
+    for (const QuantizerSite& s : build_espcn(result.graph, batch.lr, options_of(phase)).quantizers) {
+      result.sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
       if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
     }
     return result;
