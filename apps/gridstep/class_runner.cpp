@@ -112,10 +112,9 @@ std::unique_ptr<TrainingTask> ClassRunner::make_task(const Config& config) {
                                          evaluator(config, Split::kVal), evaluator(config, Split::kTrain));
 }
 
-Graph ClassRunner::training_graph(const Config& config) {
+TrainingGraphs ClassRunner::training_graphs(const Config& config) {
   const Data& d = data(config);
-  const ClassTask task = class_task(config, d.train.classes());
-  return class_training_graph(task, d.resident->table(), final_phase(task.options.quant));
+  return class_training_graphs(class_task(config, d.train.classes()), d.resident->table());
 }
 
 std::string ClassRunner::size_warning(const Config& config) {

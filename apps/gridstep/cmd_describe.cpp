@@ -35,6 +35,7 @@ struct Described {
   int side = 0;            // of the image, pixels
   bool per_pixel = false;  // multiply-accumulates are counted per pixel of the image; else per image
   bool fuse = true;
+  TrainingGraphs graphs;
   Graph training;
   std::vector<FusionNote> notes;
   std::string warning = {};  // of a size that does not suit the network
@@ -67,8 +68,10 @@ Described describe_super_resolution(const DescribeArgs& args) {
               .side = task.patch,
               .per_pixel = true,
               .fuse = task.fuse,
+              .graphs = {},
               .training = {},
               .notes = {}};
+  d.graphs = sr_training_graphs(task, any);
   d.training = sr_training_graph(task, any, final_phase(task.options.quant), &d.notes);
   return d;
 }
@@ -86,9 +89,11 @@ Described describe_classifier(const DescribeArgs& args) {
               .side = side,
               .per_pixel = false,
               .fuse = task.fuse,
+              .graphs = {},
               .training = {},
               .notes = {}};
   d.warning = stem_warning(task, side);
+  d.graphs = class_training_graphs(task, any);
   d.training = class_training_graph(task, any, final_phase(task.options.quant), &d.notes);
   return d;
 }
@@ -193,7 +198,8 @@ void print_memory(const Described& d, const DescribeArgs& args) {
   const int slots = slots_in_use(find_optimizer(args.optimizer), resolve_settings(find_optimizer(args.optimizer)));
   fmt::print("memory for {} network{} under {}: {}; evaluation takes more, depending on the images\n", args.replicas,
              args.replicas == 1 ? "" : "s", args.optimizer,
-             plan_training(graph, DeviceKind::kCpu, args.replicas, slots).text());
+             plan_training(d.graphs, std::vector{final_phase(d.options.quant)}, DeviceKind::kCpu, args.replicas, slots)
+                 .text());
   if (!d.warning.empty()) fmt::print("warning: {}\n", d.warning);
   if (!args.nodes) return;
   for (const Node& node : graph.nodes()) {

@@ -55,14 +55,11 @@ Phase final_phase(const QuantConfig& quant) {
   return {.quantized = quant.enabled, .weight_bits = quant.weight_bits, .activation_bits = quant.activation_bits};
 }
 
-void add_calibration_sites(CalibrationGraph& to, const std::vector<QuantizerSite>& quantizers) {
-  for (const QuantizerSite& s : quantizers) {
-    to.sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-    if (s.is_weight) continue;
-    const ValueId input = to.graph.find_value(s.input);
-    // A block's first convolution and its shortcut quantize the same value, each with a step of its own.
-    if (to.graph.value(input).storage != Storage::kOutput) to.graph.mark_output(input);
-  }
+std::vector<CalibrationSite> calibration_sites(const std::vector<QuantizerSite>& quantizers) {
+  std::vector<CalibrationSite> sites;
+  for (const QuantizerSite& s : quantizers)
+    sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
+  return sites;
 }
 
 }  // namespace gridstep

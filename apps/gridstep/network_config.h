@@ -22,7 +22,6 @@ Phase final_phase(const QuantConfig& quant);
 
 constexpr Index kHealthSamples = 16;  // of a batch: TrainingGraphs::health
 
-// The quantizers of a model become sites to calibrate; inputs of activation quantizers become outputs of the graph.
-void add_calibration_sites(CalibrationGraph& to, const std::vector<QuantizerSite>& quantizers);
+std::vector<CalibrationSite> calibration_sites(const std::vector<QuantizerSite>& quantizers);
 
 }  // namespace gridstep

@@ -99,9 +99,8 @@ std::unique_ptr<TrainingTask> SrRunner::make_task(const Config& config) {
                                       evaluator(config, d.train_sample));
 }
 
-Graph SrRunner::training_graph(const Config& config) {
-  const SrTask task = sr_task(config);
-  return sr_training_graph(task, data(config).resident.table(), final_phase(task.options.quant));
+TrainingGraphs SrRunner::training_graphs(const Config& config) {
+  return sr_training_graphs(sr_task(config), data(config).resident.table());
 }
 
 Bytes SrRunner::evaluation_bytes(const Config& config, int replicas) {

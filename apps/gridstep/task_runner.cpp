@@ -14,6 +14,7 @@
 #include "engine/device/cpu_info.h"
 #include "engine/device/plugin.h"
 #include "engine/study/optimizer_config.h"
+#include "engine/study/training_phases.h"
 #include "kernels/conv2d/onednn.h"
 
 namespace gridstep {
@@ -37,13 +38,20 @@ std::string PlannedMemory::text() const {
                      evaluation > 0 ? ", evaluation " + mib(evaluation) : "");
 }
 
-PlannedMemory plan_training(const Graph& graph, DeviceKind device, int replicas, int slots) {
-  Bytes parameters = 0;
-  for (const ParameterInfo& p : graph.parameters()) parameters += align_up(p.shape.elements() * 4);
+PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, DeviceKind device,
+                            int replicas, int slots) {
+  Bytes parameters = 0, arena = 0;
+  for (const Phase& phase : phases) {
+    const Graph graph = graphs.train(phase);
+    arena = std::max(arena, plan_program(graph, device).per_replica);
+    if (phase.quantized) arena = std::max(arena, plan_program(graphs.calibration(phase).graph, device).per_replica);
+    if (&phase != &phases.back()) continue;
+    for (const ParameterInfo& p : graph.parameters()) parameters += align_up(p.shape.elements() * 4);
+  }
   PlannedMemory memory;
   memory.weights = memory.gradients = parameters * replicas;
   memory.optimizer = memory.weights * slots;
-  memory.activations = plan_program(graph, device).per_replica * replicas;
+  memory.activations = arena * replicas;
   return memory;
 }
 
@@ -73,7 +81,8 @@ std::unique_ptr<CellRunner> make_runner(const Config& config) {
 Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }
 
 PlannedMemory TaskRunner::planned(const Config& config, int replicas, int slots) {
-  PlannedMemory memory = plan_training(training_graph(config), device_->kind(), replicas, slots);
+  PlannedMemory memory =
+      plan_training(training_graphs(config), training_phases(config), device_->kind(), replicas, slots);
   memory.evaluation = evaluation_bytes(config, replicas);
   return memory;
 }
@@ -87,7 +96,8 @@ PlannedMemory TaskRunner::planned(std::span<const Cell> cells) {
 int TaskRunner::preferred_replicas(const Config& config) {
   const int wanted = device_->kind() == DeviceKind::kCuda ? kCudaReplicas : kCpuReplicasPerThread * device_->threads();
   // Half of the memory: the rest is for evaluations.
-  const Bytes one = plan_training(training_graph(config), device_->kind(), 1, kMaxSlots).total();
+  const Bytes one =
+      plan_training(training_graphs(config), training_phases(config), device_->kind(), 1, kMaxSlots).total();
   return static_cast<int>(std::clamp<Bytes>(device_->available_bytes() / 2 / std::max<Bytes>(one, 1), 1, wanted));
 }
 

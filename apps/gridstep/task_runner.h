@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "apps/gridstep/training_task.h"
@@ -12,15 +13,16 @@ namespace gridstep {
 // What a population will take, before anything is allocated.
 struct PlannedMemory {
   Bytes weights = 0, gradients = 0, optimizer = 0;
-  Bytes activations = 0;  // the arena of the training step
+  Bytes activations = 0;  // the largest arena: of a training step or a calibration
   Bytes evaluation = 0;   // held beside the training
   Bytes total() const { return weights + gradients + optimizer + activations + evaluation; }
   std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
 };
 
-// The planned memory of training `replicas` networks of one graph; `slots`: optimizer arrays of the size of the
-// weights.
-PlannedMemory plan_training(const Graph& graph, DeviceKind device, int replicas, int slots);
+// The planned memory of training `replicas` networks through these phases, whose arenas do not exist at the same time;
+// `slots`: optimizer arrays of the size of the weights.
+PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, DeviceKind device,
+                            int replicas, int slots);
 
 class TaskRunner : public CellRunner {
  public:
@@ -35,7 +37,7 @@ class TaskRunner : public CellRunner {
  protected:
   // Both may open the data.
   virtual std::unique_ptr<TrainingTask> make_task(const Config& config) = 0;
-  virtual Graph training_graph(const Config& config) = 0;
+  virtual TrainingGraphs training_graphs(const Config& config) = 0;
   // What evaluating so many networks takes.
   virtual Bytes evaluation_bytes(const Config& config, int replicas) = 0;
   // "train.batch or train.patch": what makes a network that does not fit smaller.

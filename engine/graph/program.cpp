@@ -123,6 +123,22 @@ void Program::run() {
   replay_->run();
 }
 
+void Program::run_nodes(NodeId begin, NodeId end) {
+  GS_CHECK(start_launches_.empty(), "a program with nodes that run at its start runs as a whole");
+  std::vector<Launch> part;
+  for (const Launch& launch : launches_) {
+    if (launch.node >= begin && launch.node < end) part.push_back(launch);
+  }
+  if (debug_) return run_debug(part);
+  store_.device().run(part, store_.replicas(), scratch_bytes_);
+}
+
+Tensor Program::live_tensor(std::string_view name) const {
+  const ValueId id = graph_.find_value(name);
+  GS_CHECK(id != kNoValue, "the program has no value named '{}'", name);
+  return bind(id);
+}
+
 void Program::run_start() {
   if (debug_) return run_debug(start_launches_);
   store_.device().run(start_launches_, store_.replicas(), scratch_bytes_);

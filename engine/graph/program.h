@@ -42,6 +42,10 @@ class Program {
   Program(Graph graph, ParameterStore& store, ProgramOptions options = {});
 
   void run();
+  // The launches of nodes [begin, end) alone: for a pass that stops in between. All of it is run_nodes(0, end).
+  void run_nodes(NodeId begin, NodeId end);
+  // Memory of any value, which holds it from its producer's run to that of its last reader.
+  Tensor live_tensor(std::string_view name) const;
   // Memory of an input or output of the graph, by name.
   Tensor tensor(std::string_view name) const;
 

@@ -39,13 +39,7 @@ std::vector<float> steps_of(const CalibrationSite& site, const Tensor& t, const 
 
 void calibrate(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites) {
   const auto status = store.download_status();
-  for (const CalibrationSite& site : sites) {
-    const int weight = store.find(site.input);
-    if (weight < 0) {
-      forward.run();
-      store.device().synchronize();
-    }
-    const Tensor t = weight >= 0 ? store.weight(weight) : forward.tensor(site.input);
+  visit_sites(forward, store, sites, [&](const CalibrationSite& site, const Tensor& t) {
     for (int r = 0; r < store.replicas(); ++r) {
       if (status[static_cast<std::size_t>(r)].first_fault != 0) continue;  // diverged: its values mean nothing
       std::vector<float> steps = steps_of(site, t, download(store, t, r));
@@ -55,7 +49,7 @@ void calibrate(Program& forward, ParameterStore& store, const std::vector<Calibr
       }
       upload(store, site.parameter, r, steps);
     }
-  }
+  });
   store.note_change();
   store.upload_status(status);
 }

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <span>
 
-#include "engine/base/error.h"
-
 namespace gridstep {
 namespace {
 
@@ -78,34 +76,26 @@ std::vector<std::vector<SiteHealth>> measure_health(Program& forward, ParameterS
                                                     const std::vector<CalibrationSite>& sites,
                                                     const std::vector<std::vector<float>>& before) {
   const auto status = store.download_status();
-  forward.run();
-  store.device().synchronize();
-  store.upload_status(status);
-  std::vector<std::vector<SiteHealth>> health(static_cast<std::size_t>(store.replicas()));
-  for (int r = 0; r < store.replicas(); ++r) {
-    const std::vector<float> now = store.download(store.weights(), r);
-    const std::vector<float>& then = before[static_cast<std::size_t>(r)];
-    for (const CalibrationSite& site : sites) {
-      const int parameter = store.find(site.parameter), weight = store.find(site.input);
-      GS_CHECK(parameter >= 0, "no parameter '{}'", site.parameter);
-      const auto steps = step_values(part(store, now, parameter), site.form),
-                 old_steps = step_values(part(store, then, parameter), site.form);
+  std::vector<std::vector<SiteHealth>> health(before.size());
+  std::vector<std::vector<float>> now;
+  for (int r = 0; r < store.replicas(); ++r) now.push_back(store.download(store.weights(), r));
+  visit_sites(forward, store, sites, [&](const CalibrationSite& site, const Tensor& t) {
+    const int parameter = store.find(site.parameter), weight = store.find(site.input);
+    std::vector<float> values(static_cast<std::size_t>(t.elements()));
+    for (std::size_t r = 0; r < health.size(); ++r) {
+      const auto steps = step_values(part(store, now[r], parameter), site.form),
+                 old_steps = step_values(part(store, before[r], parameter), site.form);
       SiteHealth h{.name = site.name, .is_weight = site.is_weight};
       for (const double s : steps) h.step += s / static_cast<double>(steps.size());
       h.step_update = relative_change(std::span(steps), std::span(old_steps));
-      if (weight >= 0) {
-        const std::span<const float> values = part(store, now, weight);
-        h.update = relative_change(values, part(store, then, weight));
-        count_codes(site, store.weight(weight).shape, values, steps).report(h);
-      } else {
-        const Tensor t = forward.tensor(site.input);
-        std::vector<float> values(static_cast<std::size_t>(t.elements()));
-        store.device().download(values.data(), t.at<std::byte>(r), t.elements() * static_cast<Bytes>(sizeof(float)));
-        count_codes(site, t.shape, values, steps).report(h);
-      }
-      health[static_cast<std::size_t>(r)].push_back(std::move(h));
+      if (weight >= 0) h.update = relative_change(part(store, now[r], weight), part(store, before[r], weight));
+      store.device().download(values.data(), t.at<std::byte>(static_cast<int>(r)),
+                              t.elements() * static_cast<Bytes>(sizeof(float)));
+      count_codes(site, t.shape, values, steps).report(h);
+      health[r].push_back(std::move(h));
     }
-  }
+  });
+  store.upload_status(status);
   return health;
 }
 

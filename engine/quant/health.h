@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/graph/program.h"
-#include "engine/quant/calibrate.h"
+#include "engine/quant/sites.h"
 
 namespace gridstep {
 
@@ -24,8 +23,8 @@ struct SiteHealth {
   double update = 0.0, step_update = 0.0;
 };
 
-// Of every site and replica: [replica][site]. Runs `forward` (an input of every activation site is an output of it) and
-// leaves parameters and status as they were. `before`: each replica's weights before the last step.
+// Of every site and replica: [replica][site]. Runs `forward` (unfused) and leaves parameters and status as they were.
+// `before`: each replica's weights before the last step.
 std::vector<std::vector<SiteHealth>> measure_health(Program& forward, ParameterStore& store,
                                                     const std::vector<CalibrationSite>& sites,
                                                     const std::vector<std::vector<float>>& before);

@@ -31,7 +31,7 @@ struct ReplicaSettings {
 };
 
 struct CalibrationGraph {
-  Graph graph;  // forward only, unfused; the inputs of activation quantizers are outputs
+  Graph graph;  // forward only, unfused
   std::vector<CalibrationSite> sites;
 };
 

@@ -54,8 +54,6 @@ void calibrate_espcn(ParameterStore& store, EspcnCase c, F fill_inputs) {
   for (const QuantizerSite& site : built.quantizers) {
     sites.push_back(
         {site.name, site.parameter, site.state, site.input, site.range, site.form, site.is_weight, site.per_channel});
-    const ValueId value = g.find_value(site.input);
-    if (g.value(value).storage == Storage::kActivation) g.mark_output(value);
   }
   Program program(std::move(g), store);
   fill_inputs(program);

@@ -72,7 +72,6 @@ class ToyTraining {
     const PatchBatch batch = patch_batch(result.graph, "batch", {photos_.table(), kBatch, 5, 2});
     for (const QuantizerSite& s : build_espcn(result.graph, batch.lr, options_of(phase)).quantizers) {
       result.sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-      if (!s.is_weight) result.graph.mark_output(result.graph.find_value(s.input));
     }
     return result;
   }
