@@ -6,6 +6,7 @@
 
 #include "apps/bench/report.h"
 #include "apps/bench/timing.h"
+#include "apps/gridstep/task_runner.h"
 #include "engine/train/population.h"
 
 namespace CLI {
@@ -54,10 +55,15 @@ class StepBench {
   Timing time(const TimingOptions& options);
   Population& population() { return *population_; }
   const Program& program() const { return *population_->program(); }
+  // What training takes: as planned, and as measured from before the plan to the end of the third step.
+  const PlannedMemory& planned() const { return planned_; }
+  Bytes measured_bytes() const { return measured_; }
 
  private:
   Device& device_;
   TrainingGraphs work_;
+  PlannedMemory planned_;
+  Bytes measured_ = 0;
   std::unique_ptr<Population> population_;
 };
 

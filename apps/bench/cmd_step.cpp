@@ -137,10 +137,13 @@ void run(const Args& args) {
       fmt::format(
           "floor: for each operation the longer of its bytes at the copy rate{}; int8 convolutions can be faster.",
           on_cpu ? " and its multiply-adds at the float32 rate" : ""),
-      fmt::format("memory: {} arena per network as planned ({} if none were shared), {} allocated for {}.",
-                  mib(static_cast<double>(bench.program().plan().peak)),
-                  mib(static_cast<double>(bench.program().plan().sum)),
-                  mib(static_cast<double>(bench.program().arena_bytes())), replicas)};
+      fmt::format("memory planned: {}; the step's arena {} per network ({} if none were shared).",
+                  bench.planned().text(), mib(static_cast<double>(bench.program().plan().peak)),
+                  mib(static_cast<double>(bench.program().plan().sum))),
+      fmt::format("memory measured: {}, {:+.1f} % of the plan, from before it to the end of the third step.",
+                  mib(static_cast<double>(bench.measured_bytes())),
+                  100.0 * (static_cast<double>(bench.measured_bytes()) / static_cast<double>(bench.planned().total()) -
+                           1.0))};
   report.json = {{"benchmark", "step"},
                  {"environment", environment_json(device->describe())},
                  {"step", text_of(args.step)},
@@ -154,6 +157,8 @@ void run(const Args& args) {
                  {"copy_gb_per_s", copy},
                  {"peak_gflops", on_cpu ? Json(peak) : Json(nullptr)},
                  {"arena_bytes", bench.program().arena_bytes()},
+                 {"planned_bytes", bench.planned().total()},
+                 {"measured_bytes", bench.measured_bytes()},
                  {"operations", rows}};
   report.show(args.common.files);
 }

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/bench/bench.h"
+#include "apps/bench/resident.h"
 #include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
 #include "models/model.h"
@@ -68,6 +69,8 @@ std::string text_of(const StepArgs& args) {
 }
 
 StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), work_(make_work(device, args)) {
+  const MemoryGrowth growth(device_);
+  const Phase phase = work_phase(args);
   std::vector<ReplicaSettings> replicas;
   const int rule = find_optimizer(args.optimizer);
   for (int r = 0; r < args.replicas; ++r) {
@@ -76,11 +79,15 @@ StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), wo
   population_ = std::make_unique<Population>(device_, work_, replicas,
                                              PopulationOptions{.steps_per_epoch = 1'000'000,
                                                                .epochs = 1000,
-                                                               .phases = {work_phase(args)},
+                                                               .phases = {phase},
                                                                .batch = static_cast<std::uint32_t>(args.batch),
                                                                .capture = args.capture == "auto"});
+  planned_ = plan_training(work_, {&phase, 1}, device_.kind(), args.replicas,
+                           slots_in_use(rule, replicas.front().optimizer));
   population_->initialise();
-  population_->step();  // calibrates
+  for (int i = 0; i < 3; ++i) population_->step();  // the first calibrates
+  device_.synchronize();
+  measured_ = growth.so_far();
 }
 
 Timing StepBench::time(const TimingOptions& options) {
