@@ -32,7 +32,7 @@ dnnl::stream& thread_stream() {
 }
 
 struct Descriptors {
-  memory::desc source, filter, bias, destination;
+  memory::desc source, filter, krsc, bias, destination;  // filter: as the library prefers, krsc: as stored here
   memory::dims strides, padding;
 };
 
@@ -40,8 +40,10 @@ Descriptors describe(const ConvGeometry& g, ConvPass pass, DType source) {
   using Type = memory::data_type;
   const bool int8 = pass == ConvPass::kForwardInt8;
   const Type source_type = !int8 ? Type::f32 : (source == DType::kU8 ? Type::u8 : Type::s8);
+  const Type filter_type = int8 ? Type::s8 : Type::f32;
   return {memory::desc({g.n, g.c, g.h, g.w}, source_type, Tag::nhwc),
-          memory::desc({g.k, g.c, g.r, g.s}, int8 ? Type::s8 : Type::f32, Tag::any),
+          memory::desc({g.k, g.c, g.r, g.s}, filter_type, Tag::any),
+          memory::desc({g.k, g.c, g.r, g.s}, filter_type, Tag::ohwi),
           memory::desc({g.k}, Type::f32, Tag::x),
           memory::desc({g.n, g.k, g.p, g.q}, int8 ? Type::s32 : Type::f32, Tag::nhwc),
           {g.stride, g.stride},
@@ -111,17 +113,20 @@ class OneDnnConv final : public ConvPrimitive {
       set(forward_desc(descriptors_, attr));
       filter_ = forward_desc(descriptors_, attr).weights_desc();
     }
-    krsc_ = memory::desc(filter_.dims(), filter_.data_type(), Tag::ohwi);
-    pack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), krsc_, cpu_engine(), filter_));
-    unpack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), filter_, cpu_engine(), krsc_));
+    pack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), descriptors_.krsc, cpu_engine(), filter_));
+    unpack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), filter_, cpu_engine(), descriptors_.krsc));
   }
 
   Bytes filter_bytes() const override { return align_up(static_cast<Bytes>(filter_.get_size())); }
   Index filter_floats() const override { return static_cast<Index>(filter_.get_size() / sizeof(float)); }
   Bytes scratch_bytes() const override { return align_up(static_cast<Bytes>(scratchpad_.get_size())); }
 
-  void pack_filter(const void* krsc, void* packed) const override { reorder(pack_, krsc_, krsc, filter_, packed); }
-  void unpack_filter(const void* packed, void* krsc) const override { reorder(unpack_, filter_, packed, krsc_, krsc); }
+  void pack_filter(const void* krsc, void* packed) const override {
+    reorder(pack_, descriptors_.krsc, krsc, filter_, packed);
+  }
+  void unpack_filter(const void* packed, void* krsc) const override {
+    reorder(unpack_, filter_, packed, descriptors_.krsc, krsc);
+  }
 
   void run_forward(const void* in, const void* packed, void* out, std::byte* scratch) const override {
     execute({{DNNL_ARG_SRC, wrap(descriptors_.source, in)},
@@ -159,7 +164,7 @@ class OneDnnConv final : public ConvPrimitive {
   }
 
   Descriptors descriptors_;
-  memory::desc filter_, krsc_, scratchpad_;
+  memory::desc filter_, scratchpad_;
   dnnl::primitive primitive_, pack_, unpack_;
 };
 
