@@ -134,9 +134,9 @@ void run(const Args& args) {
   report.remarks = {
       fmt::format("step: {:.3f} ms per network, +- {:.1f} %, {} samples.", step.ms / replicas, 100.0 * step.error,
                   step.samples),
-      fmt::format(
-          "floor: for each operation the longer of its bytes at the copy rate{}; int8 convolutions can be faster.",
-          on_cpu ? " and its multiply-adds at the float32 rate" : ""),
+      fmt::format("floor: for each operation the longer of its bytes at the copy rate{}; int8 and bf16 convolutions "
+                  "can be faster.",
+                  on_cpu ? " and its multiply-adds at the float32 rate" : ""),
       fmt::format("memory: {} arena per network as planned ({} if none were shared), {} allocated for {}.",
                   mib(static_cast<double>(bench.program().plan().peak)),
                   mib(static_cast<double>(bench.program().plan().sum)),

@@ -39,6 +39,8 @@ void add_step_options(CLI::App& command, StepArgs& args) {
   command.add_option("--fuse", args.fuse, "Graph fusion")->check(CLI::IsMember({"all", "none"}));
   command.add_option("--arithmetic", args.arithmetic, "Integer codes, or plain fake-quantized floats")
       ->check(CLI::IsMember({"codes", "float"}));
+  command.add_option("--backward", args.backward, "What the gradients of convolutions are multiplied in, on the CPU")
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
   command.add_option("--capture", args.capture, "On CUDA: one CUDA graph, or launch by launch")
       ->check(CLI::IsMember({"auto", "off"}));
 }
@@ -63,7 +65,8 @@ std::string text_of(const StepArgs& args) {
                                                               args.bits, args.batch, args.size)
                                                 : fmt::format("{} x{}, W,A {}, batch {}, patch {}", args.model,
                                                               args.scale, args.bits, args.batch, args.patch);
-  return fmt::format("{}, {}, fuse {}, arithmetic {}, {} network{}", shape, args.optimizer, args.fuse, args.arithmetic,
+  return fmt::format("{}, {}, fuse {}, arithmetic {}, {}{} network{}", shape, args.optimizer, args.fuse,
+                     args.arithmetic, args.backward == "float32" ? "" : "backward " + args.backward + ", ",
                      args.replicas, args.replicas == 1 ? "" : "s");
 }
 

@@ -6,6 +6,7 @@
 #include "apps/gridstep/resident_images.h"
 #include "apps/gridstep/resident_photos.h"
 #include "apps/gridstep/sr_task.h"
+#include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
 #include "engine/base/philox.h"
 
@@ -26,6 +27,7 @@ Config config_of(const StepArgs& args) {
   c.set("train.batch", std::int64_t{args.batch}, "--batch");
   c.set("run.fuse", args.fuse, "--fuse");
   c.set("quant.arithmetic", args.arithmetic, "--arithmetic");
+  c.set("train.backward", args.backward, "--backward");
   return c;
 }
 
@@ -86,6 +88,7 @@ TrainingGraphs classifier_work(Device& device, const StepArgs& args) {
 }  // namespace
 
 TrainingGraphs make_work(Device& device, const StepArgs& args) {
+  check_device(device, config_of(args));
   return is_classifier(args) ? classifier_work(device, args) : espcn_work(device, args);
 }
 

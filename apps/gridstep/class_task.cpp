@@ -43,6 +43,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
   task.fuse = c.get_string("run.fuse") == "all";
   task.conv = conv_engine(c.get_string("run.conv"));
+  task.gradients = conv_gradients(c.get_string("train.backward"));
   return task;
 }
 
@@ -87,6 +88,7 @@ Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool 
       find_model(task.model).build(graph, batch.images, model_options(task, quantized, NormMode::kTraining));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, batch.labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
+  set_conv_gradients(graph, task.gradients);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
   if (notes != nullptr) *notes = std::move(fused);
   differentiate(graph, head.loss, add_op());

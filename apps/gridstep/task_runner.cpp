@@ -65,9 +65,27 @@ std::unique_ptr<Device> open_device(const Config& config) {
   return make_cpu_device(threads);
 }
 
-std::unique_ptr<CellRunner> make_runner(const Config& config) {
-  if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(open_device(config));
-  return std::make_unique<ClassRunner>(open_device(config));
+void check_device(const Device& device, const Config& config) {
+  if (config.get_string("train.backward") != "bfloat16") return;
+  if (device.kind() != DeviceKind::kCpu) {
+    fail<DeviceError>(
+        "train.backward = bfloat16 is the CPU's: CUDA's gradients are float32, and {} would compute; "
+        "--device cpu, or leave it out",
+        device.describe());
+  }
+  if (!bf16_is_native()) {
+    fail<DeviceError>(
+        "train.backward = bfloat16 needs a processor with AVX-512 BF16 or AMX, {} has neither that {} "
+        "can use, and would emulate it; leave it out",
+        cpu_model(), convolution_library());
+  }
+}
+
+std::unique_ptr<CellRunner> make_runner(const Config& config, std::span<const Cell> cells) {
+  auto device = open_device(config);
+  for (const Cell& cell : cells) check_device(*device, cell.config);
+  if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(std::move(device));
+  return std::make_unique<ClassRunner>(std::move(device));
 }
 
 Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }

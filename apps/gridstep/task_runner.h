@@ -58,4 +58,7 @@ class TaskRunner : public CellRunner {
 // The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.
 std::unique_ptr<Device> open_device(const Config& config);
 
+// DeviceError where the device cannot do what the configuration asks of it.
+void check_device(const Device& device, const Config& config);
+
 }  // namespace gridstep

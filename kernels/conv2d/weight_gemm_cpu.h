@@ -8,7 +8,7 @@
 namespace gridstep {
 
 bool uses_weight_gemm(const ConvGeometry& g);
-Bytes weight_gemm_workspace(const ConvGeometry& g);
+Bytes weight_gemm_workspace(const ConvGeometry& g, const Conv2dAttrs& attrs);
 // The whole of conv2d_backward_weight.
 void record_weight_gemm_cpu(Recorder& recorder, const BoundNode& node);
 
