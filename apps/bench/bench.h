@@ -33,7 +33,8 @@ std::unique_ptr<Device> open_device(const CommonArgs& args);
 
 // A training step to be timed.
 struct StepArgs {
-  std::string model = "espcn", bits = "8,8", fuse = "all", arithmetic = "codes", optimizer = "adam", capture = "auto";
+  std::string model = "espcn", bits = "8,8", fuse = "all", arithmetic = "codes", backward = "float32";
+  std::string optimizer = "adam", capture = "auto";
   int scale = 0, patch = 0;  // super-resolution; 0: 3 and 17
   int size = 0;              // classification; 0: 32 for resnet20, else 224
   int batch = 16, replicas = 1;

@@ -134,16 +134,16 @@ void run(const Args& args) {
   report.remarks = {
       fmt::format("step: {:.3f} ms per network, +- {:.1f} %, {} samples.", step.ms / replicas, 100.0 * step.error,
                   step.samples),
-      fmt::format(
-          "floor: for each operation the longer of its bytes at the copy rate{}; int8 convolutions can be faster.",
-          on_cpu ? " and its multiply-adds at the float32 rate" : ""),
+      fmt::format("floor: for each operation the longer of its bytes at the copy rate{}; int8 and bf16 convolutions "
+                  "can be faster.",
+                  on_cpu ? " and its multiply-adds at the float32 rate" : ""),
       fmt::format("memory planned: {}; the step's arena {} per network ({} if none were shared).",
                   bench.planned().text(), mib(static_cast<double>(bench.program().plan().peak)),
                   mib(static_cast<double>(bench.program().plan().sum))),
-      fmt::format("memory measured: {}, {:+.1f} % of the plan, from before it to the end of the third step.",
-                  mib(static_cast<double>(bench.measured_bytes())),
-                  100.0 * (static_cast<double>(bench.measured_bytes()) / static_cast<double>(bench.planned().total()) -
-                           1.0))};
+      fmt::format(
+          "memory measured: {}, {:+.1f} % of the plan, from before it to the end of the third step.",
+          mib(static_cast<double>(bench.measured_bytes())),
+          100.0 * (static_cast<double>(bench.measured_bytes()) / static_cast<double>(bench.planned().total()) - 1.0))};
   report.json = {{"benchmark", "step"},
                  {"environment", environment_json(device->describe())},
                  {"step", text_of(args.step)},

@@ -1,10 +1,10 @@
 #include "apps/bench/resident.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <fstream>
 #include <string>
+
+#include "engine/base/memory.h"
 
 namespace gridstep::bench {
 namespace {
@@ -22,7 +22,7 @@ Bytes status_line(const std::string& name) {
 
 // Freed memory that the allocator keeps would hide growth.
 Bytes resident_now() {
-  ::malloc_trim(0);
+  release_freed_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak becomes what is resident now
   return status_line("VmRSS:");
 }

@@ -40,6 +40,8 @@ void add_step_options(CLI::App& command, StepArgs& args) {
   command.add_option("--fuse", args.fuse, "Graph fusion")->check(CLI::IsMember({"all", "none"}));
   command.add_option("--arithmetic", args.arithmetic, "Integer codes, or plain fake-quantized floats")
       ->check(CLI::IsMember({"codes", "float"}));
+  command.add_option("--backward", args.backward, "What the gradients of convolutions are multiplied in, on the CPU")
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
   command.add_option("--capture", args.capture, "On CUDA: one CUDA graph, or launch by launch")
       ->check(CLI::IsMember({"auto", "off"}));
 }
@@ -64,7 +66,8 @@ std::string text_of(const StepArgs& args) {
                                                               args.bits, args.batch, args.size)
                                                 : fmt::format("{} x{}, W,A {}, batch {}, patch {}", args.model,
                                                               args.scale, args.bits, args.batch, args.patch);
-  return fmt::format("{}, {}, fuse {}, arithmetic {}, {} network{}", shape, args.optimizer, args.fuse, args.arithmetic,
+  return fmt::format("{}, {}, fuse {}, arithmetic {}, {}{} network{}", shape, args.optimizer, args.fuse,
+                     args.arithmetic, args.backward == "float32" ? "" : "backward " + args.backward + ", ",
                      args.replicas, args.replicas == 1 ? "" : "s");
 }
 
@@ -82,8 +85,7 @@ StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), wo
                                                                .phases = {phase},
                                                                .batch = static_cast<std::uint32_t>(args.batch),
                                                                .capture = args.capture == "auto"});
-  planned_ = plan_training(work_, {&phase, 1}, device_.kind(), args.replicas,
-                           slots_in_use(rule, replicas.front().optimizer));
+  planned_ = plan_training(work_, {&phase, 1}, device_, args.replicas, slots_in_use(rule, replicas.front().optimizer));
   population_->initialise();
   for (int i = 0; i < 3; ++i) population_->step();  // the first calibrates
   device_.synchronize();

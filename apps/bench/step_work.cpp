@@ -7,6 +7,7 @@
 #include "apps/gridstep/resident_images.h"
 #include "apps/gridstep/resident_photos.h"
 #include "apps/gridstep/sr_task.h"
+#include "apps/gridstep/task_runner.h"
 #include "engine/base/error.h"
 #include "engine/base/philox.h"
 
@@ -27,6 +28,7 @@ Config config_of(const StepArgs& args) {
   c.set("train.batch", std::int64_t{args.batch}, "--batch");
   c.set("run.fuse", args.fuse, "--fuse");
   c.set("quant.arithmetic", args.arithmetic, "--arithmetic");
+  c.set("train.backward", args.backward, "--backward");
   return c;
 }
 
@@ -85,6 +87,7 @@ TrainingGraphs classifier_work(Device& device, const StepArgs& args) {
 Phase work_phase(const StepArgs& args) { return final_phase(quant_config(config_of(args))); }
 
 TrainingGraphs make_work(Device& device, const StepArgs& args) {
+  check_device(device, config_of(args));
   return is_classifier(args) ? classifier_work(device, args) : espcn_work(device, args);
 }
 

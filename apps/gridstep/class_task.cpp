@@ -58,6 +58,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
   task.fuse = c.get_string("run.fuse") == "all";
   task.conv = conv_engine(c.get_string("run.conv"));
+  task.gradients = conv_gradients(c.get_string("train.backward"));
   return task;
 }
 
@@ -102,6 +103,7 @@ Graph class_training_graph(const ClassTask& task, const ImageTable& table, const
   const BuiltModel model = find_model(task.model).build(graph, batch.images, model_options(task, phase, norm));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, batch.labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
+  set_conv_gradients(graph, task.gradients);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
   if (notes != nullptr) *notes = std::move(fused);
   differentiate(graph, head.loss, add_op());

@@ -23,6 +23,7 @@ struct ClassTask {
   float least_area = 1.0f;  // below 1: random resized crops
   bool fuse = true;
   ConvEngine conv = ConvEngine::kAuto;
+  ConvGradients gradients = ConvGradients::kFloat32;
 };
 
 ClassTask class_task(const Config& config, int classes);

@@ -196,10 +196,11 @@ void print_memory(const Described& d, const DescribeArgs& args) {
       "\ntraining step, batch {}: {} nodes, arena {:.2f} MiB per network ({:.2f} MiB if no memory were shared)\n",
       args.batch, graph.nodes().size(), mib(size.per_replica), mib(size.plan.sum));
   const int slots = slots_in_use(find_optimizer(args.optimizer), resolve_settings(find_optimizer(args.optimizer)));
-  fmt::print("memory for {} network{} under {}: {}; evaluation takes more, depending on the images\n", args.replicas,
-             args.replicas == 1 ? "" : "s", args.optimizer,
-             plan_training(d.graphs, std::vector{final_phase(d.options.quant)}, DeviceKind::kCpu, args.replicas, slots)
-                 .text());
+  fmt::print(
+      "memory for {} network{} under {}: {}; evaluation takes more, depending on the images\n", args.replicas,
+      args.replicas == 1 ? "" : "s", args.optimizer,
+      plan_training(d.graphs, std::vector{final_phase(d.options.quant)}, *make_cpu_device(0), args.replicas, slots)
+          .text());
   if (!d.warning.empty()) fmt::print("warning: {}\n", d.warning);
   if (!args.nodes) return;
   for (const Node& node : graph.nodes()) {

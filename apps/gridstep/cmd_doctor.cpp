@@ -39,12 +39,19 @@ std::string why_int8() {
               : "without VNNI their sums can saturate: codes are convolved as float32, which is exact below 2^24";
 }
 
+std::string why_bf16() {
+  return bf16_is_native() ? "AVX-512 BF16 or AMX: train.backward = bfloat16 can be had"
+                          : "neither AVX-512 BF16 nor AMX that " + convolution_library() +
+                                " can use: train.backward = bfloat16 is refused";
+}
+
 Json cpu_facts() {
   return {{"model", cpu_model()},
           {"threads", cpu_usable_threads()},
           {"instruction_set", cpu_instruction_set()},
           {"available_bytes", cpu_available_bytes()},
-          {"int8_convolutions", {{"used", int8_convolution_is_exact()}, {"why", why_int8()}}}};
+          {"int8_convolutions", {{"used", int8_convolution_is_exact()}, {"why", why_int8()}}},
+          {"bf16_gradients", {{"available", bf16_is_native()}, {"why", why_bf16()}}}};
 }
 
 Json cuda_facts() {
@@ -117,6 +124,7 @@ void print(const Json& report) {
        fmt::format("{}, {} threads, {}, {:.1f} GiB of memory available", text(cpu["model"]), cpu["threads"].get<int>(),
                    text(cpu["instruction_set"]), gib(cpu["available_bytes"].get<Bytes>())));
   line("int8 conv", fmt::format("{}: {}", int8["used"].get<bool>() ? "used" : "not used", text(int8["why"])));
+  line("bf16", text(cpu["bf16_gradients"]["why"]));
   if (cuda["usable"].get<bool>()) {
     line("cuda", fmt::format("{}, {:.1f} GiB of memory available", text(cuda["device"]),
                              gib(cuda["available_bytes"].get<Bytes>())));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace CLI {
@@ -14,6 +15,7 @@ namespace gridstep {
 
 class CellRunner;
 class Config;
+struct Cell;
 
 // What --bits says: "8,8", "2,4", "float" (which is "32,32"). Throws ConfigError. (cmd_study.cpp)
 struct Bits {
@@ -27,8 +29,8 @@ void add_describe_command(CLI::App& app);  // describe
 void add_data_commands(CLI::App& app);     // data reduce | check | synth | pack
 void add_doctor_command(CLI::App& app);    // doctor
 
-// What trains the cells of a study; `run_options` holds the run.* keys. Opens no data; a device that was asked for and
-// is not there throws DeviceError.
-std::unique_ptr<CellRunner> make_runner(const Config& run_options);
+// What trains the cells of a study; `run_options` holds the run.* keys. Opens no data. DeviceError: a device that was
+// asked for and is not there, or cannot do what a cell asks of it.
+std::unique_ptr<CellRunner> make_runner(const Config& run_options, std::span<const Cell> cells);
 
 }  // namespace gridstep

@@ -26,6 +26,10 @@ ConvEngine conv_engine(const std::string& name) {
   return name == "cudnn" ? ConvEngine::kCudnn : ConvEngine::kAuto;
 }
 
+ConvGradients conv_gradients(const std::string& name) {
+  return name == "bfloat16" ? ConvGradients::kBfloat16 : ConvGradients::kFloat32;
+}
+
 QuantConfig quant_config(const Config& c) {
   QuantConfig q;
   q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));

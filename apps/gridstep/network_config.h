@@ -12,7 +12,8 @@
 namespace gridstep {
 
 QuantConfig quant_config(const Config& config);
-ConvEngine conv_engine(const std::string& name);  // "auto", "own" or "cudnn"
+ConvEngine conv_engine(const std::string& name);        // "auto", "own" or "cudnn"
+ConvGradients conv_gradients(const std::string& name);  // "float32" or "bfloat16"
 
 // The bits of a phase in place of those that the network ends with.
 void set_phase(QuantConfig& quant, const Phase& phase);

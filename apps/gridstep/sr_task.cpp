@@ -35,6 +35,7 @@ SrTask sr_task(const Config& c) {
   task.patch = static_cast<int>(c.get_int("train.patch"));
   task.fuse = c.get_string("run.fuse") == "all";
   task.conv = conv_engine(c.get_string("run.conv"));
+  task.gradients = conv_gradients(c.get_string("train.backward"));
   return task;
 }
 
@@ -60,6 +61,7 @@ Graph sr_training_graph(const SrTask& task, const PhotoTable& table, const Phase
   const BuiltModel model = find_model(task.model).build(graph, batch.lr, model_options(task, phase));
   const ValueId loss = image_loss(graph, "loss", model.output, batch.hr, task.loss);
   set_conv_engine(graph, task.conv);
+  set_conv_gradients(graph, task.gradients);
   auto fused = task.fuse ? fuse(graph) : std::vector<FusionNote>{};
   if (notes != nullptr) *notes = std::move(fused);
   differentiate(graph, loss, add_op());

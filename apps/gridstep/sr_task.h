@@ -22,6 +22,7 @@ struct SrTask {
   int patch = 17;
   bool fuse = true;
   ConvEngine conv = ConvEngine::kAuto;
+  ConvGradients gradients = ConvGradients::kFloat32;
 
   int scale() const { return options.scale; }
   int crop_y() const { return options.scale; }        // the benchmark convention

@@ -33,18 +33,23 @@ int slots_of(const Config& config) {
 }  // namespace
 
 std::string PlannedMemory::text() const {
-  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}{}", mib(total()), mib(weights),
-                     mib(gradients), mib(optimizer), mib(activations),
+  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}{}{}", mib(total()), mib(weights),
+                     mib(gradients), mib(optimizer), mib(activations), scratch > 0 ? ", scratch " + mib(scratch) : "",
                      evaluation > 0 ? ", evaluation " + mib(evaluation) : "");
 }
 
-PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, DeviceKind device,
+PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, const Device& device,
                             int replicas, int slots) {
-  Bytes parameters = 0, arena = 0;
+  Bytes parameters = 0, arena = 0, scratch = 0;
+  const auto count = [&](const Graph& graph) {
+    const ProgramSize size = plan_program(graph, device.kind());
+    arena = std::max(arena, size.per_replica);
+    scratch = std::max(scratch, size.per_thread);
+  };
   for (const Phase& phase : phases) {
     const Graph graph = graphs.train(phase);
-    arena = std::max(arena, plan_program(graph, device).per_replica);
-    if (phase.quantized) arena = std::max(arena, plan_program(graphs.calibration(phase).graph, device).per_replica);
+    count(graph);
+    if (phase.quantized) count(graphs.calibration(phase).graph);
     if (&phase != &phases.back()) continue;
     for (const ParameterInfo& p : graph.parameters()) parameters += align_up(p.shape.elements() * 4);
   }
@@ -52,6 +57,7 @@ PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase>
   memory.weights = memory.gradients = parameters * replicas;
   memory.optimizer = memory.weights * slots;
   memory.activations = arena * replicas;
+  memory.scratch = scratch * device.threads();
   return memory;
 }
 
@@ -73,16 +79,33 @@ std::unique_ptr<Device> open_device(const Config& config) {
   return make_cpu_device(threads);
 }
 
-std::unique_ptr<CellRunner> make_runner(const Config& config) {
-  if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(open_device(config));
-  return std::make_unique<ClassRunner>(open_device(config));
+void check_device(const Device& device, const Config& config) {
+  if (config.get_string("train.backward") != "bfloat16") return;
+  if (device.kind() != DeviceKind::kCpu) {
+    fail<DeviceError>(
+        "train.backward = bfloat16 is the CPU's: CUDA's gradients are float32, and {} would compute; "
+        "--device cpu, or leave it out",
+        device.describe());
+  }
+  if (!bf16_is_native()) {
+    fail<DeviceError>(
+        "train.backward = bfloat16 needs a processor with AVX-512 BF16 or AMX, {} has neither that {} "
+        "can use, and would emulate it; leave it out",
+        cpu_model(), convolution_library());
+  }
+}
+
+std::unique_ptr<CellRunner> make_runner(const Config& config, std::span<const Cell> cells) {
+  auto device = open_device(config);
+  for (const Cell& cell : cells) check_device(*device, cell.config);
+  if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(std::move(device));
+  return std::make_unique<ClassRunner>(std::move(device));
 }
 
 Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }
 
 PlannedMemory TaskRunner::planned(const Config& config, int replicas, int slots) {
-  PlannedMemory memory =
-      plan_training(training_graphs(config), training_phases(config), device_->kind(), replicas, slots);
+  PlannedMemory memory = plan_training(training_graphs(config), training_phases(config), *device_, replicas, slots);
   memory.evaluation = evaluation_bytes(config, replicas);
   return memory;
 }
@@ -96,8 +119,7 @@ PlannedMemory TaskRunner::planned(std::span<const Cell> cells) {
 int TaskRunner::preferred_replicas(const Config& config) {
   const int wanted = device_->kind() == DeviceKind::kCuda ? kCudaReplicas : kCpuReplicasPerThread * device_->threads();
   // Half of the memory: the rest is for evaluations.
-  const Bytes one =
-      plan_training(training_graphs(config), training_phases(config), device_->kind(), 1, kMaxSlots).total();
+  const Bytes one = plan_training(training_graphs(config), training_phases(config), *device_, 1, kMaxSlots).total();
   return static_cast<int>(std::clamp<Bytes>(device_->available_bytes() / 2 / std::max<Bytes>(one, 1), 1, wanted));
 }
 

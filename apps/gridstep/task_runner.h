@@ -14,14 +14,15 @@ namespace gridstep {
 struct PlannedMemory {
   Bytes weights = 0, gradients = 0, optimizer = 0;
   Bytes activations = 0;  // the largest arena: of a training step or a calibration
+  Bytes scratch = 0;      // of the CPU's threads
   Bytes evaluation = 0;   // held beside the training
-  Bytes total() const { return weights + gradients + optimizer + activations + evaluation; }
+  Bytes total() const { return weights + gradients + optimizer + activations + scratch + evaluation; }
   std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
 };
 
 // The planned memory of training `replicas` networks through these phases, whose arenas do not exist at the same time;
 // `slots`: optimizer arrays of the size of the weights.
-PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, DeviceKind device,
+PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, const Device& device,
                             int replicas, int slots);
 
 class TaskRunner : public CellRunner {
@@ -59,5 +60,8 @@ class TaskRunner : public CellRunner {
 
 // The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.
 std::unique_ptr<Device> open_device(const Config& config);
+
+// DeviceError where the device cannot do what the configuration asks of it.
+void check_device(const Device& device, const Config& config);
 
 }  // namespace gridstep

@@ -46,6 +46,9 @@ struct OpDef {
   std::vector<ValueSpec> (*infer)(const Node& node, std::span<const ValueSpec> in);
   // Bytes per replica that the op needs while it runs; null: none.
   Bytes (*workspace)(const Node& node, std::span<const ValueSpec> in, DeviceKind device) = nullptr;
+  // Bytes per thread that its CPU launches scratch in, for the plan: what they ask Recorder::need_scratch for; null:
+  // none.
+  Bytes (*scratch)(const Node& node, std::span<const ValueSpec> in) = nullptr;
   // Pushes the CPU launches. CUDA launches come from the plug-in under the same name.
   RecordFn record_cpu = nullptr;
   // Adds the backward nodes; null: no gradient flows through.

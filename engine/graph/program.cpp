@@ -45,13 +45,19 @@ ProgramSize plan_program(const Graph& graph, DeviceKind device, bool debug) {
   ProgramSize size;
   size.plan = plan_memory(graph, workspaces(graph, device), {.guard_bytes = debug ? kGuardBytes : 0});
   size.per_replica = size.plan.peak;
+  if (device != DeviceKind::kCpu) return size;
+  for (const Node& node : graph.nodes()) {
+    if (node.op->scratch == nullptr) continue;
+    size.per_thread = std::max(size.per_thread, node.op->scratch(node, input_specs(graph, node)));
+  }
   return size;
 }
 
 Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
     : graph_(std::move(graph)), store_(store), debug_(options.debug), shared_offsets_(graph_.values().size(), -1) {
   Device& device = store_.device();
-  plan_ = plan_program(graph_, device.kind(), debug_).plan;
+  ProgramSize size = plan_program(graph_, device.kind(), debug_);
+  plan_ = std::move(size.plan);
   arena_ = Buffer(device, plan_.peak * store_.replicas());
   device.fill(arena_.data(), debug_ ? kPoison : 0, arena_.size());
   Bytes shared = 0;
@@ -77,11 +83,14 @@ Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
     launcher(*node.op, device.kind())(where, bound);
     if (node.at_start) at_start.push_back(std::move(bound));
   }
+  GS_CHECK(
+      std::max(recorder.scratch_bytes(), start.scratch_bytes()) <= size.per_thread || device.kind() != DeviceKind::kCpu,
+      "launches scratch in {} bytes, {} were planned", recorder.scratch_bytes(), size.per_thread);
   if (options.epilogue) {
     recorder.set_node(-1, "optimizer");
     options.epilogue(recorder, at_start);
   }
-  scratch_bytes_ = std::max(recorder.scratch_bytes(), start.scratch_bytes());
+  scratch_bytes_ = std::max(size.per_thread, recorder.scratch_bytes());
   start_launches_ = start.take_launches();
   launches_ = recorder.take_launches();
   replay_ = device.prepare(launches_, store_.replicas(), scratch_bytes_, options.capture);

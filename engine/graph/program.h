@@ -32,6 +32,7 @@ struct ProgramOptions {
 struct ProgramSize {
   MemoryPlan plan;
   Bytes per_replica = 0;
+  Bytes per_thread = 0;  // scratch memory of the CPU's threads; 0 elsewhere
 };
 ProgramSize plan_program(const Graph& graph, DeviceKind device, bool debug = false);
 

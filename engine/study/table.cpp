@@ -23,6 +23,12 @@ std::string shown(const Study& study, std::string_view key) {
   return join(values, "/");
 }
 
+// Said only where it is not float32.
+std::string backward_shown(const Study& study) {
+  const std::string backward = shown(study, "train.backward");
+  return backward == "float32" && !study.varies("train.backward") ? "" : ", convolutions' gradients in " + backward;
+}
+
 std::string bits_shown(const Study& study) {
   for (const char* key : {"quant.quantizer", "quant.weight_bits", "quant.activation_bits", "quant.layers"}) {
     if (study.varies(key)) return "quantized as each variant says";
@@ -279,15 +285,16 @@ std::vector<std::string> study_heading(const Study& study, const StudyFacts& fac
   if (task_of(study.base) == Task::kSuperResolution) {
     lines.push_back(fmt::format("network: {} x{}, {}, {}", shown(study, "model.name"), shown(study, "model.scale"),
                                 shown(study, "model.activation"), bits_shown(study)));
-    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}",
-                                shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
-                                shown(study, "train.patch"), shown(study, "train.loss"),
-                                shown(study, "schedule.name")));
+    lines.push_back(fmt::format(
+        "training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}{}",
+        shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
+        shown(study, "train.patch"), shown(study, "train.loss"), shown(study, "schedule.name"), backward_shown(study)));
   } else {
     lines.push_back(fmt::format("network: {}, {}", shown(study, "model.name"), bits_shown(study)));
-    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, {}, schedule {}", shown(study, "data.name"),
+    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, {}, schedule {}{}", shown(study, "data.name"),
                                 shown(study, "train.epochs"), shown(study, "train.batch"),
-                                join(optimizers_in_use(study), "/"), shown(study, "schedule.name")));
+                                join(optimizers_in_use(study), "/"), shown(study, "schedule.name"),
+                                backward_shown(study)));
   }
   for (const auto& variant : study.variants) lines.push_back(variant_text(variant));
   lines.push_back(fmt::format("measured: {}, after the last epoch; {} is better", facts.protocol,

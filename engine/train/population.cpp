@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "engine/base/memory.h"
 #include "engine/device/plugin.h"
 #include "kernels/quantize/quantize.h"
 #include "optim/optimizer.h"
@@ -118,6 +119,7 @@ void Population::calibrate_phase(const Phase& phase) {
   Program forward(std::move(calibration.graph), *store_, {});
   calibrate(forward, *store_, calibration.sites);
   for (const CalibrationSite& site : calibration.sites) store_->clear_slots(store_->find(site.parameter));
+  release_freed_memory();
 }
 
 void Population::enter_phase() {

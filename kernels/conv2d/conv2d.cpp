@@ -97,6 +97,7 @@ const OpDef& conv2d_op() {
   static const OpDef op{.name = "conv2d",
                         .infer = infer,
                         .workspace = conv2d_workspace,
+                        .scratch = conv2d_scratch,
                         .record_cpu = record_conv2d_cpu,
                         .gradient = gradient,
                         .absorb_reader = absorb_quantizer,
@@ -108,6 +109,7 @@ const OpDef& conv2d_backward_data_op() {
   static const OpDef op{.name = "conv2d_backward_data",
                         .infer = infer_data,
                         .workspace = conv2d_backward_data_workspace,
+                        .scratch = conv2d_backward_data_scratch,
                         .record_cpu = record_conv2d_backward_data_cpu};
   return op;
 }
@@ -116,6 +118,7 @@ const OpDef& conv2d_backward_weight_op() {
   static const OpDef op{.name = "conv2d_backward_weight",
                         .infer = infer_weight,
                         .workspace = conv2d_backward_weight_workspace,
+                        .scratch = conv2d_backward_weight_scratch,
                         .record_cpu = record_conv2d_backward_weight_cpu,
                         .droppable_outputs = 2u};
   return op;
@@ -128,11 +131,24 @@ ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Inde
   return graph.add_node(name, conv2d_op(), attrs, {in.x, in.w, in.bias, in.x_step, in.w_step})[0];
 }
 
-void set_conv_engine(Graph& graph, ConvEngine engine) {
+namespace {
+
+template <class F>
+void for_each_convolution(Graph& graph, F f) {
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
     Node& node = graph.node(static_cast<NodeId>(n));
-    if (node.op == &conv2d_op()) std::any_cast<Conv2dAttrs&>(node.attrs).engine = engine;
+    if (node.op == &conv2d_op()) f(std::any_cast<Conv2dAttrs&>(node.attrs));
   }
+}
+
+}  // namespace
+
+void set_conv_engine(Graph& graph, ConvEngine engine) {
+  for_each_convolution(graph, [engine](Conv2dAttrs& attrs) { attrs.engine = engine; });
+}
+
+void set_conv_gradients(Graph& graph, ConvGradients gradients) {
+  for_each_convolution(graph, [gradients](Conv2dAttrs& attrs) { attrs.gradients = gradients; });
 }
 
 }  // namespace gridstep

@@ -12,6 +12,11 @@
 //   s_w[k] q_w, so these are
 //               the gradients by the real values: the quantizers' own rules take them on.
 //
+//   backward in bfloat16 (ConvGradients::kBfloat16, CPU only; b() rounds to bfloat16, sums and results are float32)
+//     on floats  dx = conv^T(b(dy), b(w)),              dw = corr(b(x), b(dy)),       db = sum dy
+//     on codes   dx = conv^T(b(dy s_w[k]), q_w),        dw = s_x corr(q_x, b(dy)),    db = sum dy
+//   Codes are exact in bfloat16, so that each product has one rounding, of dy: at most 2^-8 of it.
+//
 // Exactness of the codes form: the own CUDA kernel adds in int32, and so does the CPU where it has VNNI. Else sums run
 // in float32, which is exact while every output channel's sum |q_w| * max|q_x| <= 2^24. Channels beyond that are
 // counted in ReplicaStatus::inexact at every step.
@@ -35,6 +40,9 @@ namespace gridstep {
 // float32. kAuto: as conv_choice.h says. Nothing else depends on it; the bits do not either.
 enum class ConvEngine { kAuto, kOwn, kCudnn };
 
+// How the gradients' products are rounded. Sums are float32 either way. Changes bits; on CUDA it is always kFloat32.
+enum class ConvGradients { kFloat32, kBfloat16 };
+
 struct Conv2dAttrs {
   Index stride = 1, pad = 0;
   std::optional<QuantizeAttrs> quantize;  // set by fusion: inputs 5.. are the quantizer's parameter and calibrated step
@@ -43,6 +51,7 @@ struct Conv2dAttrs {
   int largest_x = 0, largest_w = 0;     // magnitudes of codes; 0: those of the types
   std::optional<GemmChoice> gemm = {};  // variant of the own kernel; unset: as conv_choice.h says
   bool norm_sums = false;               // set by fusion; never with `quantize`
+  ConvGradients gradients = ConvGradients::kFloat32;
 };
 
 const OpDef& conv2d_op();                  // (x, w, b?, s_x?, s_w?) -> y
@@ -57,6 +66,8 @@ ValueId conv2d(Graph& graph, const std::string& name, const ConvInputs& in, Inde
 
 // Sets the engine of every convolution of the graph.
 void set_conv_engine(Graph& graph, ConvEngine engine);
+// Sets what the gradients of every convolution will be computed in; before the graph is differentiated.
+void set_conv_gradients(Graph& graph, ConvGradients gradients);
 
 struct ConvGeometry {
   Index n, h, w, c, k, r, s, p, q, stride, pad;

@@ -10,6 +10,7 @@
 namespace gridstep {
 
 inline bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
+inline bool in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients == ConvGradients::kBfloat16; }
 inline bool uses_int8(DType x) { return is_code(x) && int8_convolution_is_exact(); }
 
 inline ConvGeometry with_batch(ConvGeometry g, Index n) {
@@ -50,19 +51,28 @@ class ChunkedConv {
   std::shared_ptr<const ConvPrimitive> small_, large_;
 };
 
-inline Bytes float_bytes(Index n) { return align_up(n * static_cast<Bytes>(sizeof(float))); }
-
-// Codes as floats: exact.
 template <class T>
-void expand(const T* codes, Index n, float* out) {
-  for (Index i = 0; i < n; ++i) out[i] = static_cast<float>(codes[i]);
+Bytes array_bytes(Index n) {
+  return align_up(n * static_cast<Bytes>(sizeof(T)));
+}
+inline Bytes float_bytes(Index n) { return array_bytes<float>(n); }
+inline Bytes bf16_bytes(Index n) { return array_bytes<Bf16>(n); }
+
+// As floats, beside convert() to bfloat16: exact.
+template <class T>
+void convert(const T* x, Index n, float* out) {
+  for (Index i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]);
 }
 
-inline void expand_codes(DType type, const std::byte* codes, Index n, float* out) {
+// Floats or codes; Out: float or Bf16.
+template <class Out>
+void convert_values(DType type, const std::byte* x, Index n, Out* out) {
   if (type == DType::kU8) {
-    expand(reinterpret_cast<const std::uint8_t*>(codes), n, out);
+    convert(reinterpret_cast<const std::uint8_t*>(x), n, out);
+  } else if (type == DType::kS8) {
+    convert(reinterpret_cast<const std::int8_t*>(x), n, out);
   } else {
-    expand(reinterpret_cast<const std::int8_t*>(codes), n, out);
+    convert(reinterpret_cast<const float*>(x), n, out);
   }
 }
 

@@ -78,7 +78,7 @@ void record_filter(Recorder& recorder, const BoundNode& node, const ForwardPlan&
       const auto* codes = w.at<std::int8_t>(t.replica);
       if (!plan.int8) {
         auto* staging = reinterpret_cast<float*>(work.at<std::byte>(t.replica) + plan.staging_at());
-        expand(codes, g.k * fan_in, staging);
+        convert(codes, g.k * fan_in, staging);
         krsc = staging;
         status[t.replica].inexact += inexact_channels(codes, g.k, fan_in, x_type == DType::kU8 ? 255 : 128);
       }
@@ -170,6 +170,10 @@ Bytes conv2d_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKi
   return ForwardPlan(node.attrs_as<Conv2dAttrs>(), in[0], in[1].shape).workspace();
 }
 
+Bytes conv2d_scratch(const Node& node, std::span<const ValueSpec> in) {
+  return ForwardPlan(node.attrs_as<Conv2dAttrs>(), in[0], in[1].shape).scratch;
+}
+
 void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
   const Conv2dAttrs attrs = node.attrs<Conv2dAttrs>();
   const ForwardPlan plan(attrs, spec_of(node.in[0]), node.in[1].shape);
@@ -190,7 +194,7 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
     const std::byte* source = x.at<std::byte>(t.replica) + range.begin * in_floats * size_of(x.dtype);
     if (plan.codes && !plan.int8) {
       auto* expanded = reinterpret_cast<float*>(t.scratch + plan.source_at);
-      expand_codes(x.dtype, source, range.size() * in_floats, expanded);
+      convert_values(x.dtype, source, range.size() * in_floats, expanded);
       source = reinterpret_cast<const std::byte*>(expanded);
     }
     float* out = y.data != nullptr ? y.at<float>(t.replica) + out_begin : nullptr;

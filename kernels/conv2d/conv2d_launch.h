@@ -15,4 +15,9 @@ Bytes conv2d_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKi
 Bytes conv2d_backward_data_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind device);
 Bytes conv2d_backward_weight_workspace(const Node& node, std::span<const ValueSpec> in, DeviceKind device);
 
+// Bytes per thread on the CPU: operands and results of a chunk in other types, the library's own.
+Bytes conv2d_scratch(const Node& node, std::span<const ValueSpec> in);
+Bytes conv2d_backward_data_scratch(const Node& node, std::span<const ValueSpec> in);
+Bytes conv2d_backward_weight_scratch(const Node& node, std::span<const ValueSpec> in);
+
 }  // namespace gridstep

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -32,18 +33,36 @@ dnnl::stream& thread_stream() {
 }
 
 struct Descriptors {
-  memory::desc source, filter, bias, destination;
+  memory::desc source, filter, krsc, bias, destination;  // filter: as the library prefers, krsc: as stored here
   memory::dims strides, padding;
 };
 
-Descriptors describe(const ConvGeometry& g, ConvPass pass, DType source) {
-  using Type = memory::data_type;
-  const bool int8 = pass == ConvPass::kForwardInt8;
-  const Type source_type = !int8 ? Type::f32 : (source == DType::kU8 ? Type::u8 : Type::s8);
-  return {memory::desc({g.n, g.c, g.h, g.w}, source_type, Tag::nhwc),
-          memory::desc({g.k, g.c, g.r, g.s}, int8 ? Type::s8 : Type::f32, Tag::any),
-          memory::desc({g.k}, Type::f32, Tag::x),
-          memory::desc({g.n, g.k, g.p, g.q}, int8 ? Type::s32 : Type::f32, Tag::nhwc),
+bool is_bf16(ConvPass pass) { return pass == ConvPass::kBackwardDataBf16 || pass == ConvPass::kBackwardWeightBf16; }
+
+using Type = memory::data_type;
+struct Types {
+  Type source, filter, destination;
+};
+
+Types types_of(ConvPass pass, DType source) {
+  switch (pass) {
+    case ConvPass::kForwardInt8:
+      return {source == DType::kU8 ? Type::u8 : Type::s8, Type::s8, Type::s32};
+    case ConvPass::kBackwardDataBf16:
+      return {Type::f32, Type::bf16, Type::bf16};
+    case ConvPass::kBackwardWeightBf16:
+      return {Type::bf16, Type::f32, Type::bf16};
+    default:
+      return {Type::f32, Type::f32, Type::f32};
+  }
+}
+
+Descriptors describe(const ConvGeometry& g, const Types& types, bool with_bias) {
+  return {memory::desc({g.n, g.c, g.h, g.w}, types.source, Tag::nhwc),
+          memory::desc({g.k, g.c, g.r, g.s}, types.filter, Tag::any),
+          memory::desc({g.k, g.c, g.r, g.s}, types.filter, Tag::ohwi),
+          with_bias ? memory::desc({g.k}, Type::f32, Tag::x) : memory::desc(),
+          memory::desc({g.n, g.k, g.p, g.q}, types.destination, Tag::nhwc),
           {g.stride, g.stride},
           {g.pad, g.pad}};
 }
@@ -64,13 +83,15 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Descriptors& d, con
           d.strides,    d.padding,
           d.padding,    attr};
 }
-dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {cpu_engine(),        kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding,
-          forward_desc(d, {}), attr};
+dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const Descriptors& hint,
+                                                          const dnnl::primitive_attr& attr) {
+  return {cpu_engine(),           kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding,
+          forward_desc(hint, {}), attr};
 }
-dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
-  return {cpu_engine(),        kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding,
-          forward_desc(d, {}), attr};
+dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const Descriptors& hint,
+                                                               const dnnl::primitive_attr& attr) {
+  return {cpu_engine(),           kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding,
+          forward_desc(hint, {}), attr};
 }
 #else
 dnnl::convolution_forward::primitive_desc forward_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
@@ -79,17 +100,19 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Descriptors& d, con
       attr,
       cpu_engine()};
 }
-dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
+dnnl::convolution_backward_data::primitive_desc data_desc(const Descriptors& d, const Descriptors& hint,
+                                                          const dnnl::primitive_attr& attr) {
   return {{kDirect, d.source, d.filter, d.destination, d.strides, d.padding, d.padding},
           attr,
           cpu_engine(),
-          forward_desc(d, {})};
+          forward_desc(hint, {})};
 }
-dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const dnnl::primitive_attr& attr) {
+dnnl::convolution_backward_weights::primitive_desc weight_desc(const Descriptors& d, const Descriptors& hint,
+                                                               const dnnl::primitive_attr& attr) {
   return {{kDirect, d.source, d.filter, d.bias, d.destination, d.strides, d.padding, d.padding},
           attr,
           cpu_engine(),
-          forward_desc(d, {})};
+          forward_desc(hint, {})};
 }
 #endif
 
@@ -98,30 +121,39 @@ memory wrap(const memory::desc& desc, const void* data) { return {desc, cpu_engi
 // Common to all passes. The primitives of one pass only are made.
 class OneDnnConv final : public ConvPrimitive {
  public:
-  OneDnnConv(ConvPass pass, const ConvGeometry& g, DType source) : descriptors_(describe(g, pass, source)) {
+  OneDnnConv(ConvPass pass, const ConvGeometry& g, DType source)
+      : bf16_(is_bf16(pass)), descriptors_(describe(g, types_of(pass, source), !bf16_)) {
     thread_stream();  // sets one OpenMP thread before the primitive decides how to cut its work
     const auto attr = user_scratchpad();
-    if (pass == ConvPass::kBackwardData) {
-      set(data_desc(descriptors_, attr));
-      filter_ = dnnl::convolution_backward_data::primitive_desc(data_desc(descriptors_, attr)).weights_desc();
-    } else if (pass == ConvPass::kBackwardWeight) {
-      set(weight_desc(descriptors_, attr));
-      filter_ = weight_desc(descriptors_, attr).diff_weights_desc();
+    // A forward convolution of one type stands for the hint: bf16 operands with f32 results are none.
+    const Descriptors hint = bf16_ ? describe(g, {Type::bf16, Type::bf16, Type::bf16}, false) : descriptors_;
+    if (pass == ConvPass::kBackwardData || pass == ConvPass::kBackwardDataBf16) {
+      const auto desc = data_desc(descriptors_, hint, attr);
+      set(desc);
+      filter_ = desc.weights_desc();
+    } else if (pass == ConvPass::kBackwardWeight || pass == ConvPass::kBackwardWeightBf16) {
+      const auto desc = weight_desc(descriptors_, hint, attr);
+      set(desc);
+      filter_ = desc.diff_weights_desc();
     } else {
-      set(forward_desc(descriptors_, attr));
-      filter_ = forward_desc(descriptors_, attr).weights_desc();
+      const auto desc = forward_desc(descriptors_, attr);
+      set(desc);
+      filter_ = desc.weights_desc();
     }
-    krsc_ = memory::desc(filter_.dims(), filter_.data_type(), Tag::ohwi);
-    pack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), krsc_, cpu_engine(), filter_));
-    unpack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), filter_, cpu_engine(), krsc_));
+    pack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), descriptors_.krsc, cpu_engine(), filter_));
+    unpack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), filter_, cpu_engine(), descriptors_.krsc));
   }
 
   Bytes filter_bytes() const override { return align_up(static_cast<Bytes>(filter_.get_size())); }
   Index filter_floats() const override { return static_cast<Index>(filter_.get_size() / sizeof(float)); }
   Bytes scratch_bytes() const override { return align_up(static_cast<Bytes>(scratchpad_.get_size())); }
 
-  void pack_filter(const void* krsc, void* packed) const override { reorder(pack_, krsc_, krsc, filter_, packed); }
-  void unpack_filter(const void* packed, void* krsc) const override { reorder(unpack_, filter_, packed, krsc_, krsc); }
+  void pack_filter(const void* krsc, void* packed) const override {
+    reorder(pack_, descriptors_.krsc, krsc, filter_, packed);
+  }
+  void unpack_filter(const void* packed, void* krsc) const override {
+    reorder(unpack_, filter_, packed, descriptors_.krsc, krsc);
+  }
 
   void run_forward(const void* in, const void* packed, void* out, std::byte* scratch) const override {
     execute({{DNNL_ARG_SRC, wrap(descriptors_.source, in)},
@@ -129,19 +161,23 @@ class OneDnnConv final : public ConvPrimitive {
              {DNNL_ARG_DST, wrap(descriptors_.destination, out)},
              {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}});
   }
-  void run_backward_data(const float* dy, const float* packed, float* dx, std::byte* scratch) const override {
+  void run_backward_data(const void* dy, const void* packed, float* dx, std::byte* scratch) const override {
     execute({{DNNL_ARG_DIFF_DST, wrap(descriptors_.destination, dy)},
              {DNNL_ARG_WEIGHTS, wrap(filter_, packed)},
              {DNNL_ARG_DIFF_SRC, wrap(descriptors_.source, dx)},
              {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}});
   }
-  void run_backward_weight(const float* x, const float* dy, float* packed_dw, float* db,
+  void run_backward_weight(const void* x, const void* dy, float* packed_dw, float* db,
                            std::byte* scratch) const override {
-    execute({{DNNL_ARG_SRC, wrap(descriptors_.source, x)},
-             {DNNL_ARG_DIFF_DST, wrap(descriptors_.destination, dy)},
-             {DNNL_ARG_DIFF_WEIGHTS, wrap(filter_, packed_dw)},
-             {DNNL_ARG_DIFF_BIAS, wrap(descriptors_.bias, db)},
-             {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}});
+    // oneDNN 2.6.3 in bf16 multiplies scratch memory that it never wrote by zero (seen where strided rows have one
+    // pixel): NaN, if that is what lies there.
+    if (bf16_) std::memset(scratch, 0, scratchpad_.get_size());
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(descriptors_.source, x)},
+                                              {DNNL_ARG_DIFF_DST, wrap(descriptors_.destination, dy)},
+                                              {DNNL_ARG_DIFF_WEIGHTS, wrap(filter_, packed_dw)},
+                                              {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}};
+    if (db != nullptr) arguments.emplace(DNNL_ARG_DIFF_BIAS, wrap(descriptors_.bias, db));
+    execute(arguments);
   }
 
  private:
@@ -158,9 +194,44 @@ class OneDnnConv final : public ConvPrimitive {
     primitive.execute(thread_stream(), {{DNNL_ARG_FROM, wrap(from, in)}, {DNNL_ARG_TO, wrap(to, out)}});
   }
 
+  bool bf16_;
   Descriptors descriptors_;
-  memory::desc filter_, krsc_, scratchpad_;
+  memory::desc filter_, scratchpad_;
   dnnl::primitive primitive_, pack_, unpack_;
+};
+
+#if DNNL_VERSION_MAJOR >= 3
+dnnl::matmul::primitive_desc product_desc(const memory::desc& a, const memory::desc& b, const memory::desc& c) {
+  return {cpu_engine(), a, b, c, user_scratchpad()};
+}
+#else
+dnnl::matmul::primitive_desc product_desc(const memory::desc& a, const memory::desc& b, const memory::desc& c) {
+  return {{a, b, c}, user_scratchpad(), cpu_engine()};
+}
+#endif
+
+class OneDnnProduct final : public Bf16Product {
+ public:
+  explicit OneDnnProduct(const MatrixSizes& m)
+      : a_({m.rows, m.depth}, Type::bf16, Tag::ba),
+        b_({m.depth, m.columns}, Type::bf16, Tag::ab),
+        c_({m.rows, m.columns}, Type::f32, Tag::ab) {
+    thread_stream();  // sets one OpenMP thread
+    const auto desc = product_desc(a_, b_, c_);
+    scratchpad_ = desc.scratchpad_desc();
+    primitive_ = dnnl::matmul(desc);
+  }
+  Bytes scratch_bytes() const override { return align_up(static_cast<Bytes>(scratchpad_.get_size())); }
+  void run(const Bf16* a, const Bf16* b, float* c, std::byte* scratch) const override {
+    primitive_.execute(thread_stream(), {{DNNL_ARG_SRC, wrap(a_, a)},
+                                         {DNNL_ARG_WEIGHTS, wrap(b_, b)},
+                                         {DNNL_ARG_DST, wrap(c_, c)},
+                                         {DNNL_ARG_SCRATCHPAD, wrap(scratchpad_, scratch)}});
+  }
+
+ private:
+  memory::desc a_, b_, c_, scratchpad_;
+  dnnl::matmul primitive_;
 };
 
 using Key = std::tuple<ConvPass, DType, Index, Index, Index, Index, Index, Index, Index, Index, Index>;
@@ -193,6 +264,14 @@ void multiply_transposed(const MatrixSizes& m, const float* a, Index stride, con
   if (status != dnnl_success) fail("oneDNN cannot multiply matrices of {}x{}x{}", m.rows, m.columns, m.depth);
 }
 
+std::shared_ptr<const Bf16Product> bf16_product(const MatrixSizes& m) {
+  try {
+    return std::make_shared<const OneDnnProduct>(m);
+  } catch (const dnnl::error& error) {
+    fail("oneDNN cannot multiply bf16 matrices of {}x{}x{}: {}", m.rows, m.columns, m.depth, error.what());
+  }
+}
+
 std::string convolution_library() {
   const dnnl_version_t* v = dnnl_version();
   return fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
@@ -204,6 +283,14 @@ bool int8_convolution_is_exact() {
     return forced != nullptr ? forced[0] == '1' : cpu_has_vnni();
   }();
   return exact;
+}
+
+bool bf16_is_native() {
+  static const bool native = [] {
+    constexpr int kWanted = dnnl_cpu_isa_avx512_core_bf16;  // sets of instructions: a bit for each
+    return (dnnl_get_effective_cpu_isa() & kWanted) == kWanted;
+  }();
+  return native;
 }
 
 }  // namespace gridstep

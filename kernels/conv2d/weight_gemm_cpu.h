@@ -8,7 +8,8 @@
 namespace gridstep {
 
 bool uses_weight_gemm(const ConvGeometry& g);
-Bytes weight_gemm_workspace(const ConvGeometry& g);
+Bytes weight_gemm_workspace(const ConvGeometry& g, const Conv2dAttrs& attrs);
+Bytes weight_gemm_scratch(const ConvGeometry& g, const Conv2dAttrs& attrs);  // per thread
 // The whole of conv2d_backward_weight.
 void record_weight_gemm_cpu(Recorder& recorder, const BoundNode& node);
 

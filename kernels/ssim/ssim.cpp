@@ -31,7 +31,8 @@ ValueId ssim(Graph& graph, std::string name, ValueId a, ValueId b, SsimAttrs att
 }
 
 const OpDef& ssim_op() {
-  static const OpDef op{.name = "ssim", .infer = infer, .workspace = workspace, .record_cpu = record_ssim_cpu};
+  static const OpDef op{
+      .name = "ssim", .infer = infer, .workspace = workspace, .scratch = ssim_scratch, .record_cpu = record_ssim_cpu};
   return op;
 }
 

@@ -25,6 +25,7 @@ ValueId ssim(Graph& graph, std::string name, ValueId a, ValueId b, SsimAttrs att
 
 const OpDef& ssim_op();
 
+Bytes ssim_scratch(const Node& node, std::span<const ValueSpec> in);
 void record_ssim_cpu(Recorder& recorder, const BoundNode& node);
 void record_ssim_cuda(Recorder& recorder, const BoundNode& node);  // in the CUDA plug-in
 

@@ -81,6 +81,8 @@ class RowFilter {
 
 }  // namespace
 
+Bytes ssim_scratch(const Node&, std::span<const ValueSpec> in) { return RowFilter::scratch_bytes(in[0].shape[2]); }
+
 void record_ssim_cpu(Recorder& recorder, const BoundNode& node) {
   const auto& attrs = node.attrs<SsimAttrs>();
   const Tensor a = node.in[0], b = node.in[1], out = node.out[0], partial = node.workspace;

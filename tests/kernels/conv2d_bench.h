@@ -29,7 +29,7 @@ struct ConvNodes {
 };
 
 // Forward, backward data and backward weight as nodes 0, 1 and 2, on floats.
-inline ConvNodes float_nodes(const ConvShape& a) {
+inline ConvNodes float_nodes(const ConvShape& a, ConvGradients gradients = ConvGradients::kFloat32) {
   ConvNodes nodes;
   Graph& g = nodes.graph;
   nodes.x = g.add_input("x", {x_shape(a), DType::kF32});
@@ -37,7 +37,8 @@ inline ConvNodes float_nodes(const ConvShape& a) {
   nodes.b = g.add_input("b", {{a.k}, DType::kF32});
   nodes.dy = g.add_input("dy", {y_shape(a), DType::kF32});
   nodes.y = conv2d(g, "conv", {nodes.x, nodes.w, nodes.b}, a.stride, a.pad);
-  const Conv2dAttrs attrs{a.stride, a.pad, {}, a.h, a.w};
+  Conv2dAttrs attrs{a.stride, a.pad, {}, a.h, a.w};
+  attrs.gradients = gradients;
   nodes.dx = g.add_node("data", conv2d_backward_data_op(), attrs, {nodes.dy, nodes.w, kNoValue})[0];
   const auto back = g.add_node("weight", conv2d_backward_weight_op(), attrs, {nodes.x, nodes.dy, nodes.w, kNoValue});
   nodes.dw = back[0];
@@ -51,7 +52,8 @@ struct CodeNodes {
 };
 
 // The same on codes; `w_steps`: 1 or K.
-inline CodeNodes code_nodes(const ConvShape& a, DType x_type, Index w_steps) {
+inline CodeNodes code_nodes(const ConvShape& a, DType x_type, Index w_steps,
+                            ConvGradients gradients = ConvGradients::kFloat32) {
   CodeNodes codes;
   Graph& g = codes.nodes.graph;
   ConvNodes& nodes = codes.nodes;
@@ -62,7 +64,8 @@ inline CodeNodes code_nodes(const ConvShape& a, DType x_type, Index w_steps) {
   codes.sw = g.add_input("sw", {{w_steps}, DType::kF32});
   nodes.dy = g.add_input("dy", {y_shape(a), DType::kF32});
   nodes.y = conv2d(g, "conv", {nodes.x, nodes.w, nodes.b, codes.sx, codes.sw}, a.stride, a.pad);
-  const Conv2dAttrs attrs{a.stride, a.pad, {}, a.h, a.w};
+  Conv2dAttrs attrs{a.stride, a.pad, {}, a.h, a.w};
+  attrs.gradients = gradients;
   nodes.dx = g.add_node("data", conv2d_backward_data_op(), attrs, {nodes.dy, nodes.w, codes.sw})[0];
   const auto back = g.add_node("weight", conv2d_backward_weight_op(), attrs, {nodes.x, nodes.dy, nodes.w, codes.sx});
   nodes.dw = back[0];
