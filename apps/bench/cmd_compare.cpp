@@ -95,6 +95,7 @@ struct Row {
   std::string name;
   std::vector<double> ms;
   double error = 0.0;
+  double memory = 0.0;  // bytes up to the third step, the most of all rounds; 0: not known
 };
 
 void check(const Args& args) {
@@ -121,7 +122,9 @@ void run(const Args& args) {
     // Made anew each round, so that none keeps memory or threads while a peer is timed.
     const auto own = [&](Row& row, const StepArgs& step) {
       const auto fresh = open_device(args.common);
-      const Timing t = StepBench(*fresh, step).time(args.common.timing);
+      StepBench bench(*fresh, step);
+      const Timing t = bench.time(args.common.timing);
+      row.memory = std::max(row.memory, static_cast<double>(bench.measured_bytes()));
       row.ms.push_back(t.ms);
       row.error = std::max(row.error, t.error);
     };
@@ -131,6 +134,8 @@ void run(const Args& args) {
       const Json result = run_peer(args, *peers[i], device->kind());
       rows[i + 2].ms.push_back(result.at("ms").get<double>());
       rows[i + 2].error = std::max(rows[i + 2].error, result.at("error").get<double>());
+      if (result.value("memory", Json()).is_number())
+        rows[i + 2].memory = std::max(rows[i + 2].memory, result.at("memory").get<double>());
       torch = result.at("torch").get<std::string>();
     }
   }
@@ -138,7 +143,8 @@ void run(const Args& args) {
   report.title = "compare: " + text_of(args.step);
   report.facts = environment_facts(device->describe());
   report.facts.push_back(fmt::format("PyTorch {}; {} rounds in turn, medians", torch, args.rounds));
-  report.table = {{{"", Align::kLeft}, {"step, ms"}, {"from"}, {"to"}, {"+- within"}, {"against gridstep"}}, {}, 0};
+  report.table = {
+      {{"", Align::kLeft}, {"step, ms"}, {"from"}, {"to"}, {"+- within"}, {"against gridstep"}, {"MiB"}}, {}, 0};
   Json json = Json::array();
   const double ours = median(rows[0].ms);
   for (const Row& row : rows) {
@@ -146,10 +152,17 @@ void run(const Args& args) {
     const auto [low, high] = std::minmax_element(row.ms.begin(), row.ms.end());
     report.table.rows.push_back({row.name, fmt::format("{:.3f}", ms), fmt::format("{:.3f}", *low),
                                  fmt::format("{:.3f}", *high), fmt::format("{:.1f} %", 100.0 * row.error),
-                                 fmt::format("{:.2f}x", ms / ours)});
-    json.push_back({{"name", row.name}, {"ms", row.ms}, {"median_ms", ms}, {"error", row.error}, {"ratio", ms / ours}});
+                                 fmt::format("{:.2f}x", ms / ours),
+                                 row.memory > 0.0 ? fmt::format("{:.0f}", row.memory / 1048576.0) : "-"});
+    json.push_back({{"name", row.name},
+                    {"ms", row.ms},
+                    {"median_ms", ms},
+                    {"error", row.error},
+                    {"ratio", ms / ours},
+                    {"memory", row.memory}});
   }
-  report.remarks = {"against gridstep: how many times as long as the first row."};
+  report.remarks = {"against gridstep: how many times as long as the first row.",
+                    "MiB: the most that was taken from before the network was made to the end of its third step."};
   report.json = {{"benchmark", "compare"},     {"environment", environment_json(device->describe())},
                  {"step", text_of(args.step)}, {"torch", torch},
                  {"rounds", args.rounds},      {"rows", json}};

@@ -76,4 +76,52 @@ class GpuNode {
   BoundNode bound_;
 };
 
+// All replicas of a bench's node on a device: inputs, step parameters and status go there, the launches that `record`
+// records run over poisoned outputs and workspace, and everything comes back into the bench.
+inline void run_on_gpu(Device& device, NodeBench& bench, RecordFn record, int node_index) {
+  std::vector<Buffer> memory;
+  const auto take = [&](Bytes size) {
+    memory.emplace_back(device, align_up(size + 1));
+    device.fill(memory.back().data(), 0xff, memory.back().size());
+    return memory.back().data();
+  };
+  const int replicas = bench.replicas();
+  const auto blocks = [&](const Tensor& t) { return t.data == nullptr ? 0 : t.replica_stride == 0 ? 1 : replicas; };
+  const auto place = [&](const Tensor& t) {
+    Tensor there = t;
+    if (t.data != nullptr)
+      there.data = take(std::max<Bytes>(t.replica_stride, t.elements() * size_of(t.dtype)) * replicas);
+    return there;
+  };
+  const BoundNode& here = bench.bound();
+  BoundNode there{here.node, {}, {}, {}};
+  for (const Tensor& t : here.in) {
+    there.in.push_back(place(t));
+    for (int r = 0; r < blocks(t); ++r)
+      device.upload(there.in.back().at<std::byte>(r), t.at<std::byte>(r), t.elements() * size_of(t.dtype));
+  }
+  for (const Tensor& t : here.out) there.out.push_back(place(t));
+  there.workspace = place(here.workspace);
+  const Bytes params_size = static_cast<Bytes>(sizeof(StepParams)) * replicas,
+              status_size = static_cast<Bytes>(sizeof(ReplicaStatus)) * replicas;
+  std::byte *const params = take(params_size), *const status = take(status_size);
+  device.upload(params, &bench.params(), params_size);
+  device.upload(status, &bench.status(), status_size);
+  Recorder recorder(device, replicas, reinterpret_cast<const StepParams*>(params),
+                    reinterpret_cast<ReplicaStatus*>(status));
+  recorder.set_node(node_index, here.node.name);
+  record(recorder, there);
+  device.run(recorder.take_launches(), replicas, recorder.scratch_bytes());
+  device.synchronize();
+  device.download(&bench.status(), status, status_size);
+  const auto bring = [&](const std::vector<Tensor>& from, const std::vector<Tensor>& to) {
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      for (int r = 0; r < blocks(to[i]); ++r)
+        device.download(to[i].at<std::byte>(r), from[i].at<std::byte>(r), to[i].elements() * size_of(to[i].dtype));
+    }
+  };
+  bring(there.in, here.in);  // some are changed in place
+  bring(there.out, here.out);
+}
+
 }  // namespace gridstep::test

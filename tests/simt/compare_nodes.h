@@ -1,4 +1,6 @@
-// One node, by its CPU launches and by its CUDA launches under every schedule: the same outputs, for three replicas.
+// One node, by its CPU launches and by its CUDA launches: the same outputs, for three replicas. The tests that say only
+// this are compiled twice: for the harness, which runs the kernels on the host under every schedule, and for a GPU
+// (tests/cuda), where they run once.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +9,37 @@
 #include <string>
 #include <vector>
 
-#include "simt.h"
 #include "tests/support/bind.h"
 #include "tests/support/compare.h"
+#if defined(GRIDSTEP_SIMT)
+#include "simt.h"
+#else
+#include "tests/cuda/gpu_node.h"
+#endif
 
 namespace gridstep::test {
+
+#if defined(GRIDSTEP_SIMT)
+inline void run_cuda(NodeBench& bench, RecordFn record, int node_index) {
+  bench.poison_with(simt::fill_byte());
+  bench.run(TaskOrder::kForward, record, node_index);
+}
+template <class Body>
+void for_each_schedule(int random_schedules, Body&& body) {
+  simt::for_each_schedule(random_schedules, [&] {
+    INFO("schedule " << static_cast<int>(simt::schedule().order));
+    body();
+  });
+}
+#else
+inline void run_cuda(NodeBench& bench, RecordFn record, int node_index) {
+  run_on_gpu(*gpu(), bench, record, node_index);
+}
+template <class Body>
+void for_each_schedule(int, Body&& body) {
+  body();
+}
+#endif
 
 struct NodeCase {
   RecordFn cuda = nullptr;
@@ -60,15 +88,13 @@ inline void check_node(const Graph& graph, NodeId node, const NodeCase& test) {
     }
   }
   cpu.run(TaskOrder::kShuffled, nullptr, kNodeIndex);
-  simt::for_each_schedule(test.random_schedules, [&] {
+  for_each_schedule(test.random_schedules, [&] {
     for (int r = 0; r < kReplicas; ++r) cuda.status(r) = {};
-    cuda.poison_with(simt::fill_byte());
-    cuda.run(TaskOrder::kForward, test.cuda, kNodeIndex);
+    run_cuda(cuda, test.cuda, kNodeIndex);
     for (int r = 0; r < kReplicas; ++r) {
       check_same_status(cuda.status(r), cpu.status(r));
       for (std::size_t o = 0; o < cpu.bound().out.size(); ++o) {
-        INFO(graph.node(node).name << ", output " << o << ", replica " << r << ", schedule "
-                                   << static_cast<int>(simt::schedule().order));
+        INFO(graph.node(node).name << ", output " << o << ", replica " << r);
         const bool close = std::find(test.close.begin(), test.close.end(), static_cast<int>(o)) != test.close.end();
         check_same_output(cuda.bound().out[o], cpu.bound().out[o], r, close);
       }

@@ -1,4 +1,4 @@
-// Small ops: the CUDA launches under the harness give the CPU's bits.
+// Small ops: the CUDA launches give the CPU's bits.
 #include "kernels/add/add.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/patch_batch/patch_batch.h"
@@ -9,6 +9,7 @@
 #include "kernels/relu/relu.h"
 #include "kernels/ssim/ssim.h"
 #include "kernels/tanh/tanh.h"
+#include "tests/cuda/gpu_node.h"
 #include "tests/simt/compare_nodes.h"
 #include "tests/support/photo_set.h"
 
@@ -80,6 +81,7 @@ TEST_CASE("image quality") {
   }
 }
 
+#if defined(GRIDSTEP_SIMT)  // their tables lie in host memory
 TEST_CASE("patch batches") {
   for (const int scale : {1, 3}) {
     for (const int patch : {5, 7}) {
@@ -100,5 +102,26 @@ TEST_CASE("a batch of more patches than the second axis of a grid has blocks") {
   cpu.run();
   cuda.run(TaskOrder::kForward, record_patch_batch_cuda);
   for (const int out : {0, 1}) CHECK(copy_of(cuda.out<std::uint8_t>(out)) == copy_of(cpu.out<std::uint8_t>(out)));
+}
+#endif
+
+TEST_CASE("what takes a node to a GPU brings everything back") {
+  Graph graph;
+  const Shape shape{3, 5, 4, 3};
+  const ValueId a = graph.add_input("a", {shape, DType::kF32}),
+                b = graph.add_input("b", {shape, DType::kU8}, Storage::kShared);
+  graph.add_node("loss", image_loss_op(), ImageLossAttrs{LossKind::kMse}, {a, b});
+  NodeBench here(graph, 0, 3, DeviceKind::kCuda), there(graph, 0, 3, DeviceKind::kCuda);
+  for (NodeBench* bench : {&here, &there}) {
+    for (int r = 0; r < 3; ++r) fill_randomly(*bench, r);
+  }
+  HostDevice other(DeviceKind::kCuda);  // the kernels run on the host: any memory is the device's
+  run_cuda(here, record_image_loss_cuda, 2);
+  run_on_gpu(other, there, record_image_loss_cuda, 2);
+  for (int r = 0; r < 3; ++r) {
+    check_same_status(there.status(r), here.status(r));
+    check_same_output(there.bound().out[0], here.bound().out[0], r, false);
+    CHECK(there.status(r).loss_count == 1);
+  }
 }
 #endif

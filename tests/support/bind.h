@@ -111,6 +111,7 @@ class NodeBench {
   }
   StepParams& params(int replica = 0) { return params_[static_cast<std::size_t>(replica)]; }
   ReplicaStatus& status(int replica = 0) { return status_[static_cast<std::size_t>(replica)]; }
+  int replicas() const { return replicas_; }
   HostDevice& device() { return *device_; }
   void poison_with(int byte) { poison_byte_ = byte; }
   const BoundNode& bound() const { return bound_; }

@@ -108,6 +108,27 @@ def captured(step):
     return graph.replay
 
 
+def memory_growth(device):
+    """A function that tells the bytes taken at most since now: of the process's resident memory (Linux), or of the
+    device's as PyTorch's allocator has reserved it. None where the system does not say."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_reserved()
+        return lambda: torch.cuda.max_memory_reserved() - before
+
+    def kib(name):
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(name))
+
+    try:
+        with open("/proc/self/clear_refs", "w") as peak:
+            peak.write("5")  # the peak becomes what is resident now
+        before = kib("VmRSS:")
+        return lambda: (kib("VmHWM:") - before) * 1024
+    except (OSError, StopIteration):
+        return lambda: None
+
+
 def time_steps(step, seconds, wanted, device):
     """Median and its 95 % interval (McGill, Tukey, Larsen 1978), of samples of at least 5 ms."""
     def run(n):
@@ -156,8 +177,13 @@ def run_peer(description, add_options, build):
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     torch.manual_seed(0)
+    growth = memory_growth(device)
     model, loss_of = build(args, device)
-    ms, error, samples = time_steps(make_step(args, model, loss_of), args.seconds, args.error, device)
+    step = make_step(args, model, loss_of)
+    for _ in range(3):
+        step()
+    memory = growth()
+    ms, error, samples = time_steps(step, args.seconds, args.error, device)
     name = torch.cuda.get_device_name() if args.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    json.dump({"ms": ms, "error": error, "samples": samples, "torch": torch.__version__, "device": name}, sys.stdout)
+    json.dump({"ms": ms, "error": error, "samples": samples, "memory": memory, "torch": torch.__version__, "device": name}, sys.stdout)
     print()
