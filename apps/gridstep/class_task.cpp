@@ -36,6 +36,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.options.stem = c.get_string("model.stem");
   task.options.shortcut = c.get_string("model.shortcut");
   task.options.quant = quant_config(c);
+  task.options.normalize = parse_normalization(c.get_string("data.normalize"));
   task.smoothing = static_cast<float>(c.get_float("train.label_smoothing"));
   task.batch = c.get_int("train.batch");
   task.pad = static_cast<int>(c.get_int("data.crop_padding"));

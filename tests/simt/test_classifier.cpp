@@ -3,6 +3,7 @@
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/max_pool/max_pool.h"
+#include "kernels/normalize_pixels/normalize_pixels.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "kernels/subsample_pad/subsample_pad.h"
 #include "tests/simt/compare_nodes.h"
@@ -79,6 +80,14 @@ TEST_CASE("batches of images") {
     Graph graph;
     image_batch(graph, "batch", attrs);
     check_node(graph, 0, {record_image_batch_cuda, fill_randomly});
+  }
+}
+
+TEST_CASE("normalised pixels") {
+  for (const Shape& shape : {Shape{3}, Shape{1, 2, 2, 3}, Shape{3, 5, 7, 3}, Shape{2, 32, 32, 3}}) {
+    Graph graph;
+    normalize_pixels(graph, "normalize", graph.add_input("x", {shape, DType::kU8}), parse_normalization("imagenet"));
+    check_node(graph, 0, {record_normalize_pixels_cuda, fill_randomly});
   }
 }
 

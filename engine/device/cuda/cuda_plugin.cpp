@@ -13,6 +13,7 @@
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/max_pool/max_pool.h"
+#include "kernels/normalize_pixels/normalize_pixels.h"
 #include "kernels/patch_batch/patch_batch.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/pixels_from_float/pixels_from_float.h"
@@ -48,6 +49,7 @@ void register_launchers(PluginRegistry& registry) {
       {"image_loss_backward", record_image_loss_backward_cuda},
       {"max_pool", record_max_pool_cuda},
       {"max_pool_backward", record_max_pool_backward_cuda},
+      {"normalize_pixels", record_normalize_pixels_cuda},
       {"patch_batch", record_patch_batch_cuda},
       {"pixel_shuffle", record_pixel_shuffle_cuda},
       {"pixel_shuffle_backward", record_pixel_shuffle_backward_cuda},
