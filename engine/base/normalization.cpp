@@ -44,8 +44,8 @@ Normalization parse_normalization(std::string_view text) {
   }
   const std::vector<std::string> parts = split(text, '/');
   if (parts.size() != 2) {
-    refuse(text, fmt::format("is neither one of {} nor means and deviations as in 0.5,0.5,0.5/0.25,0.25,0.25{}", join(names),
-                             did_you_mean(text, names)));
+    refuse(text, fmt::format("is neither one of {} nor means and deviations as in 0.5,0.5,0.5/0.25,0.25,0.25{}",
+                             join(names), did_you_mean(text, names)));
   }
   Normalization result;
   parse_colours(text, parts[0], 0.0f, result.mean);

@@ -152,10 +152,10 @@ Rows train_rows() {
       real("data.resized_crop", 1.0, {.lo = 0, .hi = 1, .lo_open = true}, {kArch, "rrc"},
            "classification: least share of an image's area in a random resized crop, 0.08 as for ImageNet; 1: none"),
       flag("data.mirror", false, {kArch, "mirror-"}, "classification: mirror every other training image"),
-      text(
-          "data.normalize", "none", {}, {kArch, "norm-"},
-          "classification: mean and deviation of each colour that pixels are normalised by: none, imagenet, cifar10 or "
-          "r,g,b/r,g,b"),
+      text("data.autoaugment", "none", {"none", "cifar10"}, {kArch, "aa-"},
+           "classification: AutoAugment's policy that training images go through after crop and mirror"),
+      text("data.normalize", "none", {}, {kArch, "norm-"},
+           "classification: how pixels are normalised: none, imagenet, cifar10, or mean/deviation as r,g,b/r,g,b"),
       text("data.border", "mirror", {"mirror", "replicate"}, {kArch, ""}, "border rule where images are reduced"),
       whole("data.synthetic_images", 40, {1, 100000}, {kArch, "images"}, "synthetic training images"),
       whole("data.synthetic_size", 192, {16, 4096}, {kArch, "size"}, "side of synthetic images, pixels"),

@@ -88,6 +88,7 @@ const std::map<std::string_view, Task>& task_keys() {
       {"data.mirror", kClass},
       {"data.resized_crop", kClass},
       {"data.crop_padding", kClass},
+      {"data.autoaugment", kClass},
       {"data.normalize", kClass},
   };
   return keys;

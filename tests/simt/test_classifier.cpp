@@ -1,4 +1,5 @@
 // Ops of classifiers: the CUDA launches under the harness give the CPU's bits.
+#include "kernels/auto_augment/cifar10_policy.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
@@ -81,6 +82,28 @@ TEST_CASE("batches of images") {
     image_batch(graph, "batch", attrs);
     check_node(graph, 0, {record_image_batch_cuda, fill_randomly});
   }
+}
+
+TEST_CASE("policies of augmentation") {
+  const auto check = [](Index batch, Index side, std::vector<SubPolicy> policy) {
+    Graph graph;
+    auto_augment(graph, "augment", graph.add_input("x", {{batch, side, side, 3}, DType::kU8}), {std::move(policy)});
+    check_node(graph, 0, {record_auto_augment_cuda, fill_randomly});
+  };
+#if defined(__SANITIZE_THREAD__)  // slow there; the side changes no order of threads
+  const std::vector<Index> sides{5};
+#else
+  const std::vector<Index> sides{1, 5, 16};
+  check(2, kMaxAugmentSide, {SubPolicy{{{AugmentKind::kShearX, 1.0f, 4}, {AugmentKind::kEqualize, 1.0f, 0}}}});
+#endif
+  for (const Index side : sides) {
+    for (int kind = 1; kind <= static_cast<int>(AugmentKind::kInvert); ++kind) {
+      // Followed by what counts: both use the same memory.
+      const auto second = kind % 2 == 0 ? AugmentKind::kEqualize : AugmentKind::kContrast;
+      check(2, side, {SubPolicy{{{static_cast<AugmentKind>(kind), 1.0f, kind % 10}, {second, 0.7f, 5}}}});
+    }
+  }
+  check(40, 6, cifar10_policy());
 }
 
 TEST_CASE("normalised pixels") {

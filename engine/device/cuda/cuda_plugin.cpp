@@ -7,6 +7,7 @@
 #include "engine/device/cuda/cuda_device.h"
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
+#include "kernels/auto_augment/auto_augment.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
@@ -37,6 +38,7 @@ namespace {
 void register_launchers(PluginRegistry& registry) {
   registry.launchers = {
       {"add", record_add_cuda},
+      {"auto_augment", record_auto_augment_cuda},
       {"batch_norm", record_batch_norm_cuda},
       {"batch_norm_backward", record_batch_norm_backward_cuda},
       {"conv2d", record_conv2d_cuda},
