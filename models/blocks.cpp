@@ -8,6 +8,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/common/pixels.h"
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/normalize_pixels/normalize_pixels.h"
 #include "kernels/pixels_to_float/pixels_to_float.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/relu/relu.h"
@@ -70,6 +71,11 @@ ModelBuilder::Operand ModelBuilder::quantized_input(const std::string& layer, co
 ModelBuilder::Operand ModelBuilder::quantized_weight(const std::string& layer, ValueId weight, int bits, bool codes) {
   if (bits == kFloatBits) return {weight, kNoValue};
   return add_quantizer(layer, "weight", weight, weight_codes(bits, quant_.weight_range), true, codes);
+}
+
+Activation ModelBuilder::image(ValueId pixels, const Normalization& normalize) {
+  if (normalize == Normalization{}) return {.value = pixels, .is_pixels = true};
+  return {.value = normalize_pixels(graph_, "normalize", pixels, normalize)};
 }
 
 Activation ModelBuilder::conv(const std::string& name, const Activation& x, const ConvSpec& spec) {

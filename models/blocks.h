@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/normalization.h"
 #include "engine/graph/graph.h"
 #include "models/quant_config.h"
 
@@ -48,6 +49,8 @@ class ModelBuilder {
   ModelBuilder(Graph& graph, const QuantConfig& quant, NormMode norm = NormMode::kTraining)
       : graph_(graph), quant_(quant), norm_(norm) {}
 
+  // The image: codes that a layer takes as they are; normalised, real values as between any two layers.
+  Activation image(ValueId pixels, const Normalization& normalize);
   // "Same" convolution; input and weights quantized where their bits say so. A fully connected layer is one of an image
   // of one pixel.
   Activation conv(const std::string& name, const Activation& x, const ConvSpec& spec);

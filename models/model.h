@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/normalization.h"
 #include "models/blocks.h"
 #include "models/quant_config.h"
 
@@ -18,6 +19,7 @@ struct ModelOptions {
   std::string stem = "auto";        // resnet: "imagenet" (7x7 at stride 2, pool), "cifar" (3x3); "auto": the model's
   std::string shortcut = "auto";  // resnet, where shapes change: "a" (subsample, zero channels), "b" (1x1 convolution)
   NormMode norm = NormMode::kTraining;
+  Normalization normalize = {};  // classification: of the pixels
   QuantConfig quant;
 };
 

@@ -72,7 +72,7 @@ class ResnetBuilder {
 
   Activation stem(ValueId image) {
     const bool imagenet = (options_.stem == "auto" ? plan_.stem : options_.stem) == "imagenet";
-    const Activation pixels{.value = image, .is_pixels = true};
+    const Activation pixels = b_.image(image, options_.normalize);
     Activation x = conv_norm("conv1", "bn1", pixels, plan_.width, imagenet ? 7 : 3, imagenet ? 2 : 1, true);
     x = b_.relu("relu", x);
     if (imagenet) x.value = max_pool(graph_, "maxpool", x.value, {.window = 3, .stride = 2, .pad = 1});

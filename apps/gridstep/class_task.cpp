@@ -6,6 +6,7 @@
 #include "engine/graph/backward.h"
 #include "engine/passes/emit_codes.h"
 #include "kernels/add/add.h"
+#include "kernels/auto_augment/cifar10_policy.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
 namespace gridstep {
@@ -19,13 +20,15 @@ ModelOptions model_options(const ClassTask& task, const Phase& phase, NormMode n
 }
 
 ImageBatch training_batch(Graph& graph, const ClassTask& task, const ImageTable& table) {
-  return image_batch(graph, "batch",
-                     {.table = table,
-                      .batch = task.batch,
-                      .crop = table.side,
-                      .pad = task.pad,
-                      .mirror = task.mirror,
-                      .least_area = task.least_area});
+  ImageBatch batch = image_batch(graph, "batch",
+                                 {.table = table,
+                                  .batch = task.batch,
+                                  .crop = table.side,
+                                  .pad = task.pad,
+                                  .mirror = task.mirror,
+                                  .least_area = task.least_area});
+  if (task.autoaugment == "cifar10") batch.images = auto_augment(graph, "augment", batch.images, {cifar10_policy()});
+  return batch;
 }
 
 // The statistics are what counts: nothing reads the logits.
@@ -51,11 +54,13 @@ ClassTask class_task(const Config& c, int classes) {
   task.options.stem = c.get_string("model.stem");
   task.options.shortcut = c.get_string("model.shortcut");
   task.options.quant = quant_config(c);
+  task.options.normalize = parse_normalization(c.get_string("data.normalize"));
   task.smoothing = static_cast<float>(c.get_float("train.label_smoothing"));
   task.batch = c.get_int("train.batch");
   task.pad = static_cast<int>(c.get_int("data.crop_padding"));
   task.mirror = c.get_bool("data.mirror");
   task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
+  task.autoaugment = c.get_string("data.autoaugment");
   task.fuse = c.get_string("run.fuse") == "all";
   task.conv = conv_engine(c.get_string("run.conv"));
   task.gradients = conv_gradients(c.get_string("train.backward"));

@@ -21,6 +21,7 @@ struct ClassTask {
   int pad = 0;  // of the random crop
   bool mirror = false;
   float least_area = 1.0f;  // below 1: random resized crops
+  std::string autoaugment = "none";
   bool fuse = true;
   ConvEngine conv = ConvEngine::kAuto;
   ConvGradients gradients = ConvGradients::kFloat32;

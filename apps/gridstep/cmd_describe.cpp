@@ -23,7 +23,7 @@ namespace {
 
 struct DescribeArgs {
   std::string model, bits = "8,8", fuse = "all", activation = "relu", optimizer = "adam", stem = "auto",
-                     shortcut = "auto", layers;
+                     shortcut = "auto", normalize = "none", layers;
   int scale = 3, patch = 17, size = 0, classes = 0, batch = 16, replicas = 1;
   bool nodes = false;
 };
@@ -52,6 +52,7 @@ Config config_of(const DescribeArgs& args) {
   config.set("quant.weight_bits", bits.weights, "--bits");
   config.set("quant.activation_bits", bits.activations, "--bits");
   config.set("quant.layers", args.layers, "--layers");
+  config.set("data.normalize", args.normalize, "--normalize");
   config.set("train.patch", std::int64_t{args.patch}, "--patch");
   config.set("train.batch", std::int64_t{args.batch}, "--batch");
   config.set("run.fuse", args.fuse, "--fuse");
@@ -237,6 +238,8 @@ void add_describe_command(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--stem", args->stem, "Residual networks: auto, imagenet or cifar");
   command->add_option("--shortcut", args->shortcut, "Residual networks: auto, a or b");
+  command->add_option("--normalize", args->normalize,
+                      "Classifiers: none, imagenet, cifar10, or mean/deviation of each colour: r,g,b/r,g,b");
   command->add_option("--batch", args->batch, "Samples per step");
   command->add_option("--optimizer", args->optimizer, "Optimizer, for the memory of its state");
   command->add_option("--replicas", args->replicas, "Networks trained together")->check(CLI::PositiveNumber);

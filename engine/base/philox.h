@@ -17,7 +17,8 @@ enum class Purpose : std::uint32_t {
   kSample = 2,       // which photo, where, which orientation; epoch = epoch, index = sample of the epoch
   kPermutation = 3,  // order of an epoch
   kSynthetic = 4,    // synthetic images; epoch = image id
-  kAugment = 5,
+  kAugment = 5,      // crops and mirrors; epoch = epoch, index = sample of the epoch
+  kAutoAugment = 6,  // the same of policies of operations
   kTest = 99
 };
 

@@ -7,6 +7,7 @@
 #include "engine/base/error.h"
 #include "engine/base/layer_rules.h"
 #include "engine/base/names.h"
+#include "engine/base/normalization.h"
 #include "engine/study/grid.h"
 #include "engine/study/optimizer_config.h"
 #include "engine/study/training_phases.h"
@@ -96,6 +97,8 @@ const std::map<std::string_view, Task>& task_keys() {
       {"data.mirror", kClass},
       {"data.resized_crop", kClass},
       {"data.crop_padding", kClass},
+      {"data.autoaugment", kClass},
+      {"data.normalize", kClass},
   };
   return keys;
 }
@@ -225,6 +228,7 @@ void check_data(const Config& c) {
     fail<ConfigError>("data.name = {} is not for {}, which model.name = {} does; there are: {}", name,
                       classifies ? "classification" : "super-resolution", c.get_string("model.name"), join(sets));
   }
+  parse_normalization(c.get_string("data.normalize"));
   const std::string metric = metric_of(c);
   const bool of_classes = metric == "top1" || metric == "top5";
   if (metric != "loss" && of_classes != classifies) {

@@ -76,6 +76,7 @@ expect 0 31131 31008 -- "$gridstep" describe espcn --scale 3
 expect 2 scale -- "$gridstep" describe espcn --scale 7
 expect 0 warning 'cifar stem' 'memory for' -- "$gridstep" describe resnet20 --size 224 --batch 2
 expect 0 warning 'imagenet stem' -- "$gridstep" describe resnet18 --size 32 --batch 2
+expect 0 '[-128, 127]' -- "$gridstep" describe resnet20 --normalize cifar10
 expect 0 '[-8, 7]' -- "$gridstep" describe resnet20 --bits 32,32 --layers 'layer3.*=4,4; fc=float'
 expect 2 quant.layers layer9 'layer3.2.conv2' -- "$gridstep" describe resnet20 --layers 'layer9.*=4,4'
 tiny=(--optimizer adam --lr 0.001 --epochs 1 --device cpu --set data.synthetic_images=20 --set data.synthetic_val_images=20 --set train.batch=10)
@@ -86,6 +87,14 @@ expect 3 'conv1.weight' 'wants (16, 3, 3, 3)' -- "$gridstep" train resnet20 "${t
 expect 4 'one network needs' 'are to be had' -- bash -c "ulimit -v 409600; exec \"\$0\" \"\$@\"" "$gridstep" train resnet18 "${tiny[@]}" --set model.stem=cifar --out "$work/limited"
 [ -e "$work/limited/cells/adam-s0/checkpoints/last.safetensors" ] && { echo "FAILED: something was trained under the limit"; failures=$((failures + 1)); }
 expect 2 crop_padding -- "$gridstep" train resnet20 "${tiny[@]}" --set data.crop_padding=4 --set data.resized_crop=0.5 --out "$work/crops"
+# Normalised images: what a training measured, `eval` measures of its checkpoint.
+expect 0 resnet20 -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=imagenet --out "$work/normalised"
+expect 0 top-1 -- "$gridstep" eval --checkpoint "$work"/normalised/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --json "$work/normalised.json"
+trained=$(grep -m1 -o '"loss": [0-9.]*' "$work"/normalised/cells/*/result.json)
+grep -q "$trained" "$work/normalised.json" || { echo "FAILED: trained to $trained, evaluated to $(grep loss "$work/normalised.json")"; failures=$((failures + 1)); }
+expect 2 data.normalize imagenet -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=imagnet --out "$work/n"
+expect 2 data.normalize 255 -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=0,0,0/255,255,255 --out "$work/n"
+expect 2 data.normalize classification -- "$gridstep" train espcn --optimizer adam --lr 0.001 "${small[@]}" --set data.normalize=imagenet --out "$work/n"
 expect 2 weight_bits -- "$gridstep" describe espcn --bits 9,8
 expect 2 activation_bits -- "$gridstep" describe espcn --bits 8,8x
 expect 0 W32A32 -- "$gridstep" describe espcn --bits float

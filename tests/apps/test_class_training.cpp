@@ -94,6 +94,16 @@ TEST_CASE("classifiers: every replica equals its solo run") {
   }
 }
 
+TEST_CASE("classifiers: augmented and normalised images keep every bit as well") {
+  const std::vector<std::string> set = {"data.autoaugment=cifar10", "data.normalize=cifar10"};
+  const auto population = checkpoints({.set = set});
+  for (const char* one : {"data.autoaugment=cifar10", "data.normalize=cifar10"})
+    CHECK((checkpoints({.set = {one}}, 0)[0] != population[0]));
+  CHECK((population[0] != reference()[0]));
+  CHECK((checkpoints({.threads = 3, .fuse = "none", .set = set}) == population));
+  CHECK((checkpoints({.set = set}, 2)[0] == population[2]));
+}
+
 TEST_CASE("classifiers: stopped after the float phase and resumed equals uninterrupted") {
   const std::vector<std::string> longer = {"train.epochs=3"};
   const auto uninterrupted = checkpoints({.set = longer});

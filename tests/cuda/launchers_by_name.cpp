@@ -11,6 +11,7 @@ namespace gridstep {
   }
 
 GS_LAUNCHER(add)
+GS_LAUNCHER(auto_augment)
 GS_LAUNCHER(batch_norm)
 GS_LAUNCHER(batch_norm_backward)
 GS_LAUNCHER(global_avg_pool)
@@ -19,6 +20,7 @@ GS_LAUNCHER(image_loss)
 GS_LAUNCHER(image_loss_backward)
 GS_LAUNCHER(max_pool)
 GS_LAUNCHER(max_pool_backward)
+GS_LAUNCHER(normalize_pixels)
 GS_LAUNCHER(pixel_shuffle)
 GS_LAUNCHER(pixel_shuffle_backward)
 GS_LAUNCHER(pixels_from_float)

@@ -103,13 +103,16 @@ TEST_CASE("residual networks have torchvision's parameter names", "[models]") {
 }
 
 TEST_CASE("a fused residual network equals the unfused one, loss and gradients", "[models]") {
-  for (const char* name : {"resnet20", "resnet18"}) {
+  for (const auto& [name, normalize] :
+       {std::pair{"resnet20", "none"}, {"resnet20", "imagenet"}, {"resnet18", "none"}}) {
     for (const bool quantized : {false, true}) {
-      INFO(name << (quantized ? " quantized" : " float"));
+      INFO(name << (quantized ? " quantized" : " float") << ", normalised by " << normalize);
       std::vector<std::vector<float>> gradients;
       std::vector<double> losses;
       for (const bool fused : {false, true}) {
-        Built b = build(name, 3, name == std::string("resnet18") ? 40 : 16, options_of(7, quantized));
+        ModelOptions options = options_of(7, quantized);
+        options.normalize = parse_normalization(normalize);
+        Built b = build(name, 3, name == std::string("resnet18") ? 40 : 16, options);
         const ValueId labels = b.graph.add_input("labels", {{3}, DType::kS32});
         const CrossEntropy head = softmax_cross_entropy(b.graph, "loss", b.model.output, labels);
         if (fused) CHECK_FALSE((fuse(b.graph).empty() && quantized));
@@ -132,6 +135,31 @@ TEST_CASE("a fused residual network equals the unfused one, loss and gradients",
       CHECK(losses[0] == losses[1]);
       CHECK_SAME(compare_exact(std::span<const float>(gradients[0]), gradients[1]));
     }
+  }
+}
+
+TEST_CASE("normalised pixels are quantized as the input of any layer", "[models]") {
+  ModelOptions options = options_of(7, true);
+  options.quant.weight_bits = options.quant.activation_bits = 4;
+  const auto has_pixel_step = [](const Graph& graph) {
+    return std::any_of(graph.parameters().begin(), graph.parameters().end(),
+                       [](const ParameterInfo& p) { return p.name == "pixel_step"; });
+  };
+  const Built codes = build("resnet20", 1, 16, options);
+  CHECK(codes.model.quantizers[0].name == "conv1.weight");
+  CHECK(has_pixel_step(codes.graph));
+  options.normalize = parse_normalization("imagenet");
+  for (const int bits : {8, 0, kFloatBits}) {
+    options.quant.first_last_bits = bits;
+    const Built b = build("resnet20", 1, 16, options);
+    CHECK_FALSE(has_pixel_step(b.graph));
+    const QuantizerSite& first = b.model.quantizers[0];
+    if (bits == kFloatBits) {
+      CHECK(first.name == "layer1.0.conv1.input");
+      continue;
+    }
+    CHECK((first.name == "conv1.input" && first.input == "normalize" && !first.is_weight));
+    CHECK((first.range.n == (bits == 8 ? -128 : -8) && first.range.p == (bits == 8 ? 127 : 7)));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/add/add.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "models/model.h"
+#include "tests/golden/resnet/normalized_golden.h"
 #include "tests/golden/resnet/resnet_golden.h"
 #include "tests/support/bind.h"
 #include "tests/support/compare.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr Index kSamples = 4;
 constexpr int kClasses = 10;
 
-// The script's formulas (tests/golden/resnet/make_resnet_golden.py).
+// The scripts' formulas (tests/golden/resnet/).
 std::int64_t integer(std::size_t i, std::int64_t salt, std::int64_t modulus) {
   return (static_cast<std::int64_t>(i) + 1) * (2 * salt + 7) * 7919 % 65521 % modulus;
 }
@@ -36,6 +37,9 @@ void fill_parameter(const ParameterInfo& info, std::span<float> to) {
   } else if (info.shape.rank() == 4) {
     const double fan_in = static_cast<double>(info.shape[1] * info.shape[2] * info.shape[3]);
     scale = std::exp2(std::nearbyint(std::log2(std::sqrt(6.0 / fan_in))));
+  } else if (info.name.ends_with("running_var")) {
+    scale = 0.5;
+    middle = 2.0;
   } else if (info.name.ends_with("weight")) {
     middle = 1.0;
   }
@@ -158,6 +162,40 @@ TEST_CASE("residual networks started from torchvision's layout have PyTorch's lo
     fill_inputs(bench.values<std::uint8_t>("image"), bench.values<std::int32_t>("labels"));
     bench.run();
     check_close(bench.values<float>("fc"), golden.evaluated, 1e-4);
+  }
+}
+
+TEST_CASE("weights from torchvision have PyTorch's logits on normalised images, without fine-tuning",
+          "[models][golden]") {
+  const auto evaluated = [](const char* normalize) {
+    Graph graph;
+    const ValueId image = graph.add_input("image", {{kSamples, kNormalizedSide, kNormalizedSide, 3}, DType::kU8});
+    ModelOptions options;
+    options.classes = kClasses;
+    options.quant.enabled = false;
+    options.norm = NormMode::kFrozen;
+    options.normalize = parse_normalization(normalize);
+    graph.mark_output(find_model("resnet18").build(graph, image, options).output);
+    return graph;
+  };
+  const TemporaryFolder folder;
+  ProgramBench filled(evaluated("none"));
+  for (const ParameterInfo& p : filled.store().table()) fill_parameter(p, filled.parameter(p.name));
+  write_as_torchvision(folder / "weights.safetensors", filled);
+  const SafetensorsFile file(folder / "weights.safetensors");
+  for (const char* normalize : {"imagenet", "none"}) {
+    ProgramBench bench(evaluated(normalize), {.threads = 2});
+    bench.store().initialise({2});
+    CHECK(import_weights(file, bench.store(), 0).matched.size() == file.arrays().size());
+    const auto image = bench.values<std::uint8_t>("image");
+    for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(integer(i, 4, 251));
+    bench.run();
+    const auto logits = bench.values<float>("fc");
+    if (normalize == std::string("imagenet")) {
+      check_close(logits, kNormalizedLogits, 1e-4);
+    } else {
+      CHECK_FALSE(compare(logits, kNormalizedLogits, {.abs = 0.1}).ok);
+    }
   }
 }
 

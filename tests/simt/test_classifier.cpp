@@ -1,8 +1,10 @@
 // Ops of classifiers: the CUDA launches give the CPU's bits.
+#include "kernels/auto_augment/cifar10_policy.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/max_pool/max_pool.h"
+#include "kernels/normalize_pixels/normalize_pixels.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 #include "kernels/subsample_pad/subsample_pad.h"
 #include "tests/simt/compare_nodes.h"
@@ -84,6 +86,36 @@ TEST_CASE("batches of images") {
 }
 
 #endif
+
+TEST_CASE("policies of augmentation") {
+  const auto check = [](Index batch, Index side, std::vector<SubPolicy> policy) {
+    Graph graph;
+    auto_augment(graph, "augment", graph.add_input("x", {{batch, side, side, 3}, DType::kU8}), {std::move(policy)});
+    check_node(graph, 0, {record_auto_augment_cuda, fill_randomly});
+  };
+#if defined(__SANITIZE_THREAD__)  // slow there; the side changes no order of threads
+  const std::vector<Index> sides{5};
+#else
+  const std::vector<Index> sides{1, 5, 16};
+  check(2, kMaxAugmentSide, {SubPolicy{{{AugmentKind::kShearX, 1.0f, 4}, {AugmentKind::kEqualize, 1.0f, 0}}}});
+#endif
+  for (const Index side : sides) {
+    for (int kind = 1; kind <= static_cast<int>(AugmentKind::kInvert); ++kind) {
+      // Followed by what counts: both use the same memory.
+      const auto second = kind % 2 == 0 ? AugmentKind::kEqualize : AugmentKind::kContrast;
+      check(2, side, {SubPolicy{{{static_cast<AugmentKind>(kind), 1.0f, kind % 10}, {second, 0.7f, 5}}}});
+    }
+  }
+  check(40, 6, cifar10_policy());
+}
+
+TEST_CASE("normalised pixels") {
+  for (const Shape& shape : {Shape{3}, Shape{1, 2, 2, 3}, Shape{3, 5, 7, 3}, Shape{2, 32, 32, 3}}) {
+    Graph graph;
+    normalize_pixels(graph, "normalize", graph.add_input("x", {shape, DType::kU8}), parse_normalization("imagenet"));
+    check_node(graph, 0, {record_normalize_pixels_cuda, fill_randomly});
+  }
+}
 
 TEST_CASE("shortcuts without parameters") {
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 5, 4, 3}, Shape{3, 8, 8, 16}}) {

@@ -7,12 +7,14 @@
 #include "engine/device/cuda/cuda_device.h"
 #include "engine/device/plugin.h"
 #include "kernels/add/add.h"
+#include "kernels/auto_augment/auto_augment.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/image_loss/image_loss.h"
 #include "kernels/max_pool/max_pool.h"
+#include "kernels/normalize_pixels/normalize_pixels.h"
 #include "kernels/patch_batch/patch_batch.h"
 #include "kernels/pixel_shuffle/pixel_shuffle.h"
 #include "kernels/pixels_from_float/pixels_from_float.h"
@@ -36,6 +38,7 @@ namespace {
 void register_launchers(PluginRegistry& registry) {
   registry.launchers = {
       {"add", record_add_cuda},
+      {"auto_augment", record_auto_augment_cuda},
       {"batch_norm", record_batch_norm_cuda},
       {"batch_norm_backward", record_batch_norm_backward_cuda},
       {"conv2d", record_conv2d_cuda},
@@ -48,6 +51,7 @@ void register_launchers(PluginRegistry& registry) {
       {"image_loss_backward", record_image_loss_backward_cuda},
       {"max_pool", record_max_pool_cuda},
       {"max_pool_backward", record_max_pool_backward_cuda},
+      {"normalize_pixels", record_normalize_pixels_cuda},
       {"patch_batch", record_patch_batch_cuda},
       {"pixel_shuffle", record_pixel_shuffle_cuda},
       {"pixel_shuffle_backward", record_pixel_shuffle_backward_cuda},
