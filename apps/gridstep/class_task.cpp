@@ -3,6 +3,7 @@
 #include "apps/gridstep/network_config.h"
 #include "engine/graph/backward.h"
 #include "engine/passes/emit_codes.h"
+#include "engine/passes/fold.h"
 #include "kernels/add/add.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
@@ -42,6 +43,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.mirror = c.get_bool("data.mirror");
   task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
   task.fuse = c.get_string("run.fuse") == "all";
+  task.fold = task.options.quant.codes;
   task.conv = conv_engine(c.get_string("run.conv"));
   return task;
 }
@@ -104,7 +106,8 @@ CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable
   return result;
 }
 
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized) {
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
+                             std::vector<FusionNote>* notes) {
   Graph graph;
   const ValueId images = graph.add_input("images", {{batch, side, side, 3}, DType::kU8}, Storage::kShared);
   const ValueId labels = graph.add_input("labels", {{batch}, DType::kS32}, Storage::kShared);
@@ -112,9 +115,13 @@ Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool 
       find_model(task.model).build(graph, images, model_options(task, quantized, NormMode::kFrozen));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
-  if (task.fuse) fuse(graph);
   graph.mark_output(head.loss);
   graph.mark_output(head.correct);
+  auto folded = task.fold ? fold(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(folded);
+  if (!task.fuse) return graph;
+  fuse(graph);
+  run_at_start(graph);
   return graph;
 }
 

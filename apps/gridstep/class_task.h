@@ -22,6 +22,8 @@ struct ClassTask {
   bool mirror = false;
   float least_area = 1.0f;  // below 1: random resized crops
   bool fuse = true;
+  bool fold =
+      true;  // in evaluation, batch normalisation into convolutions; not where float arithmetic is the reference
   ConvEngine conv = ConvEngine::kAuto;
 };
 
@@ -36,7 +38,9 @@ Graph class_training_graph(const ClassTask& task, const ImageTable& table, bool 
 CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable& table);
 
 // Inputs "images" (u8 (N, side, side, 3), shared) and "labels" (s32 (N), shared) -> outputs "loss" (f64, the mean) and
-// "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics.
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized);
+// "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics. `notes`: what was
+// folded.
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, bool quantized,
+                             std::vector<FusionNote>* notes = nullptr);
 
 }  // namespace gridstep
