@@ -5,6 +5,7 @@
 #include "apps/gridstep/network_config.h"
 #include "engine/graph/backward.h"
 #include "engine/passes/emit_codes.h"
+#include "engine/passes/fold.h"
 #include "kernels/add/add.h"
 #include "kernels/auto_augment/cifar10_policy.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -62,6 +63,7 @@ ClassTask class_task(const Config& c, int classes) {
   task.least_area = static_cast<float>(c.get_float("data.resized_crop"));
   task.autoaugment = c.get_string("data.autoaugment");
   task.fuse = c.get_string("run.fuse") == "all";
+  task.fold = task.options.quant.codes;
   task.conv = conv_engine(c.get_string("run.conv"));
   task.gradients = conv_gradients(c.get_string("train.backward"));
   return task;
@@ -139,16 +141,21 @@ TrainingGraphs class_training_graphs(const ClassTask& task, const ImageTable& ta
   return graphs;
 }
 
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase) {
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase,
+                             std::vector<FusionNote>* notes) {
   Graph graph;
   const ValueId images = graph.add_input("images", {{batch, side, side, 3}, DType::kU8}, Storage::kShared);
   const ValueId labels = graph.add_input("labels", {{batch}, DType::kS32}, Storage::kShared);
   const BuiltModel model = find_model(task.model).build(graph, images, model_options(task, phase, NormMode::kFrozen));
   const CrossEntropy head = softmax_cross_entropy(graph, "loss", model.output, labels, {task.smoothing});
   set_conv_engine(graph, task.conv);
-  if (task.fuse) fuse(graph);
   graph.mark_output(head.loss);
   graph.mark_output(head.correct);
+  auto folded = task.fold ? fold(graph) : std::vector<FusionNote>{};
+  if (notes != nullptr) *notes = std::move(folded);
+  if (!task.fuse) return graph;
+  fuse(graph);
+  run_at_start(graph);
   return graph;
 }
 

@@ -23,6 +23,8 @@ struct ClassTask {
   float least_area = 1.0f;  // below 1: random resized crops
   std::string autoaugment = "none";
   bool fuse = true;
+  bool fold =
+      true;  // in evaluation, batch normalisation into convolutions; not where float arithmetic is the reference
   ConvEngine conv = ConvEngine::kAuto;
   ConvGradients gradients = ConvGradients::kFloat32;
 };
@@ -41,7 +43,9 @@ CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable
 TrainingGraphs class_training_graphs(const ClassTask& task, const ImageTable& table);
 
 // Inputs "images" (u8 (N, side, side, 3), shared) and "labels" (s32 (N), shared) -> outputs "loss" (f64, the mean) and
-// "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics.
-Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase);
+// "loss:1" (f64 (2): how many were right, and right among the first five). Running statistics. `notes`: what was
+// folded.
+Graph class_evaluation_graph(const ClassTask& task, Index batch, int side, const Phase& phase,
+                             std::vector<FusionNote>* notes = nullptr);
 
 }  // namespace gridstep

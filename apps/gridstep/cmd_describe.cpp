@@ -38,7 +38,8 @@ struct Described {
   TrainingGraphs graphs;
   Graph training;
   std::vector<FusionNote> notes;
-  std::string warning = {};  // of a size that does not suit the network
+  std::vector<FusionNote> folded = {};  // in evaluation
+  std::string warning = {};             // of a size that does not suit the network
 };
 
 Config config_of(const DescribeArgs& args) {
@@ -96,6 +97,7 @@ Described describe_classifier(const DescribeArgs& args) {
   d.warning = stem_warning(task, side);
   d.graphs = class_training_graphs(task, any);
   d.training = class_training_graph(task, any, final_phase(task.options.quant), &d.notes);
+  class_evaluation_graph(task, 1, side, final_phase(task.options.quant), &d.folded);
   return d;
 }
 
@@ -174,19 +176,26 @@ void print_layers(const Described& d, const std::string& name) {
              static_cast<double>(float_bytes) / static_cast<double>(total.bytes), float_bytes);
 }
 
+void print_notes(const std::vector<FusionNote>& notes) {
+  for (const FusionNote& n : notes) {
+    if (n.refusal.empty()) fmt::print("  {} <- {}\n", n.into, n.absorbed);
+  }
+  const auto apart = [](const FusionNote& n) { return !n.refusal.empty(); };
+  if (std::none_of(notes.begin(), notes.end(), apart)) return;
+  fmt::print("left apart:\n");
+  for (const FusionNote& n : notes) {
+    if (apart(n)) fmt::print("  {} | {}: {}\n", n.into, n.absorbed, n.refusal);
+  }
+}
+
 void print_fusion(const Described& d) {
   fmt::print("\nfusion of the training step ({}):", d.fuse ? "all" : "none");
   if (d.notes.empty()) fmt::print(" nothing fused");
   fmt::print("\n");
-  for (const FusionNote& n : d.notes) {
-    if (n.refusal.empty()) fmt::print("  {} <- {}\n", n.into, n.absorbed);
-  }
-  const auto apart = [](const FusionNote& n) { return !n.refusal.empty(); };
-  if (std::none_of(d.notes.begin(), d.notes.end(), apart)) return;
-  fmt::print("left apart:\n");
-  for (const FusionNote& n : d.notes) {
-    if (apart(n)) fmt::print("  {} | {}: {}\n", n.into, n.absorbed, n.refusal);
-  }
+  print_notes(d.notes);
+  if (d.folded.empty()) return;
+  fmt::print("\nevaluation, batch normalisation folded into the convolution before it:\n");
+  print_notes(d.folded);
 }
 
 void print_memory(const Described& d, const DescribeArgs& args) {

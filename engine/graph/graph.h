@@ -42,7 +42,7 @@ struct Node {
   std::vector<ValueId> inputs;  // kNoValue marks an absent optional input
   std::vector<ValueId> outputs;
   // Runs before a program's first step only, and again when parameters are written from outside; in between, whoever
-  // changes its inputs (the optimizer) writes its outputs too. They are outputs of the graph.
+  // changes its inputs (the optimizer) writes its outputs too. Those that other nodes read are outputs of the graph.
   bool at_start = false;
 
   template <class A>

@@ -1,12 +1,16 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include "engine/graph/backward.h"
+#include "kernels/add/add.h"
 #include "kernels/conv2d/conv2d_launch.h"
+#include "kernels/relu/relu.h"
 
 namespace gridstep {
 namespace {
 
-enum Input { kX, kW, kBias, kXStep, kWStep, kQuantizeFirst };
+enum Input { kX, kW, kBias, kXStep, kWStep, kFirstFused };
+
+std::size_t quantizer_at(const Conv2dAttrs& attrs) { return kFirstFused + (attrs.add ? 1u : 0u); }
 
 bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
 
@@ -44,14 +48,15 @@ std::vector<ValueSpec> infer_weight(const Node&, std::span<const ValueSpec> in) 
 
 void gradient(GradientBuilder& builder, const Node& node) {
   auto attrs = node.attrs_as<Conv2dAttrs>();
+  GS_CHECK(!attrs.inference, "{} is part of a graph for inference: it has no gradient", node.name);
   ValueId dy = builder.gradient(node.outputs[0]);
   if (attrs.quantize) {  // first back through the fused quantizer, from the stored y
-    const auto d = builder.add_node(node.name + "/quantize_backward", quantize_backward_op(), *attrs.quantize,
-                                    {node.outputs[0], node.inputs[kQuantizeFirst], node.inputs[kQuantizeFirst + 1],
-                                     builder.gradient(node.outputs[1])});
+    const auto d = builder.add_node(
+        node.name + "/quantize_backward", quantize_backward_op(), *attrs.quantize,
+        {node.outputs[0], node.inputs[kFirstFused], node.inputs[kFirstFused + 1], builder.gradient(node.outputs[1])});
     GS_CHECK(dy == kNoValue, "{}: the output of a fused convolution has a second reader", node.name);
     dy = d[0];
-    builder.accumulate(node.inputs[kQuantizeFirst], d[1]);
+    builder.accumulate(node.inputs[kFirstFused], d[1]);
     attrs.quantize.reset();
   }
   const Shape& x = builder.graph().spec(node.inputs[kX]).shape;
@@ -67,14 +72,24 @@ void gradient(GradientBuilder& builder, const Node& node) {
   builder.accumulate(node.inputs[kX], dx[0]);
 }
 
-Fusion absorb_quantizer(Node& self, const Node& reader, bool sole) {
-  auto& attrs = std::any_cast<Conv2dAttrs&>(self.attrs);
-  if (attrs.quantize || attrs.norm_sums || reader.op != &quantize_op()) return {};
-  const auto& quantizer = reader.attrs_as<QuantizeAttrs>();
+Fusion absorb_quantizer(Conv2dAttrs& attrs, const QuantizeAttrs& quantizer, bool sole) {
+  if (attrs.quantize) return {.reason = "one quantizer in a pass"};
   if (quantizer.per_channel) return {.reason = "its steps would be those of samples"};  // the leading axis of y
-  if (!sole) return {.reason = "others read the values as well"};
+  if (!sole && !attrs.inference) return {.reason = "others read the values as well"};
   attrs.quantize = quantizer;
   return {Fusion::Kind::kAdds};
+}
+
+Fusion absorb(Node& self, const Node& reader, bool sole) {
+  auto& attrs = std::any_cast<Conv2dAttrs&>(self.attrs);
+  if (attrs.norm_sums) return {};
+  if (reader.op == &quantize_op()) return absorb_quantizer(attrs, reader.attrs_as<QuantizeAttrs>(), sole);
+  const bool is_add = reader.op == &add_op();
+  if (!attrs.inference || (!is_add && reader.op != &relu_op()) || attrs.quantize || attrs.relu) return {};
+  if (!sole) return {.reason = "others read the values before it"};
+  if (is_add && attrs.add) return {.reason = "one addition in a pass"};
+  (is_add ? attrs.add : attrs.relu) = true;
+  return {Fusion::Kind::kReplaces};
 }
 
 }  // namespace
@@ -93,6 +108,23 @@ ConvGeometry conv_geometry(const Shape& x, const Shape& w, Index stride, Index p
           pad};
 }
 
+ConvTail conv_tail(const BoundNode& node) {
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  ConvTail t;
+  t.bias = node.in[kBias];
+  t.x_step = node.in[kXStep];
+  t.w_step = node.in[kWStep];
+  if (attrs.add) t.residual = node.in[kFirstFused];
+  t.y = node.out[0];
+  if (attrs.quantize) {
+    t.parameter = node.in[quantizer_at(attrs)];
+    t.codes = node.out[1];
+    t.step = node.out[2];
+  }
+  if (attrs.norm_sums) t.norm_sums = node.out[1];
+  return t;
+}
+
 const OpDef& conv2d_op() {
   static const OpDef op{.name = "conv2d",
                         .infer = infer,
@@ -100,7 +132,7 @@ const OpDef& conv2d_op() {
                         .scratch = conv2d_scratch,
                         .record_cpu = record_conv2d_cpu,
                         .gradient = gradient,
-                        .absorb_reader = absorb_quantizer,
+                        .absorb_reader = absorb,
                         .droppable_outputs = 1u};
   return op;
 }

@@ -24,6 +24,11 @@
 // After fusion with a quantizer (attrs.quantize) the node also yields its codes and step: (y, codes, step); y itself is
 // not stored when nobody reads it. Same codes as unfused, bit for bit.
 //
+// In graphs without a gradient (attrs.inference, set by passes/fold.h) fusion takes in more. The epilogue then does, in
+// this order, each operation rounded:
+//   add   y = y + residual       relu   y = max(y, 0)       quantize   codes of y, which others may read as well
+// Steps s_w[k] may be negative or 0 there: those of a folded batch normalisation.
+//
 // Deterministic: the batch is cut into fixed chunks, weight gradients of the chunks are added in chunk order. The float
 // sums' order within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set.
 #pragma once
@@ -45,16 +50,19 @@ enum class ConvGradients { kFloat32, kBfloat16 };
 
 struct Conv2dAttrs {
   Index stride = 1, pad = 0;
-  std::optional<QuantizeAttrs> quantize;  // set by fusion: inputs 5.. are the quantizer's parameter and calibrated step
+  std::optional<QuantizeAttrs> quantize;    // set by fusion
   Index input_height = 0, input_width = 0;  // backward_data only: the shape to return to
   ConvEngine engine = ConvEngine::kAuto;
   int largest_x = 0, largest_w = 0;     // magnitudes of codes; 0: those of the types
   std::optional<GemmChoice> gemm = {};  // variant of the own kernel; unset: as conv_choice.h says
   bool norm_sums = false;               // set by fusion; never with `quantize`
   ConvGradients gradients = ConvGradients::kFloat32;
+  bool inference = false;          // the graph has no gradient
+  bool add = false, relu = false;  // set by fusion, with `inference` only
 };
 
-const OpDef& conv2d_op();                  // (x, w, b?, s_x?, s_w?) -> y
+// (x, w, b?, s_x?, s_w?, residual if `add`, parameter and s0 if `quantize`) -> (y, codes and step if `quantize`)
+const OpDef& conv2d_op();
 const OpDef& conv2d_backward_data_op();    // (dy, w, s_w?) -> dx
 const OpDef& conv2d_backward_weight_op();  // (x, dy, w, s_x?) -> (dw, db?); w gives the shape only
 

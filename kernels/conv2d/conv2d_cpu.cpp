@@ -40,6 +40,16 @@ void epilogue(const Acc* acc, Index pixels, Index channels, const float* scale, 
   }
 }
 
+// The residual and the ReLU of a fused tail, in place. Without a ReLU `zero` is NaN, below which nothing lies.
+template <bool kAdd>
+void finish(float* __restrict y, const float* __restrict residual, Index n, float zero) {
+  for (Index i = 0; i < n; ++i) {
+    float v = y[i];
+    if constexpr (kAdd) v = v + residual[i];
+    y[i] = norm_relu(v, zero);
+  }
+}
+
 struct ForwardPlan {
   ConvGeometry g;
   ChunkedConv conv;
@@ -99,6 +109,8 @@ struct Epilogue {
   const ForwardPlan& plan;
   const float* scale;
   const float* bias;
+  const float* residual;  // of the chunk, or null
+  bool relu;
   const QuantizeAttrs* quantize;
   float step;
   NormSums* sums;     // of all blocks, or null
@@ -134,6 +146,11 @@ struct Epilogue {
         epilogue(static_cast<std::int32_t*>(acc) + i * channels, n, channels, scale, bias, out);
       } else {
         epilogue(static_cast<float*>(acc) + i * channels, n, channels, scale, bias, out);
+      }
+      if (residual != nullptr) {
+        finish<true>(out, residual + i * channels, n * channels, relu_zero(relu));
+      } else if (relu) {
+        finish<false>(out, nullptr, n * channels, relu_zero(relu));
       }
       if (quantize != nullptr) {
         const Bytes width = quantize->fake ? static_cast<Bytes>(sizeof(float)) : 1;
@@ -177,10 +194,9 @@ Bytes conv2d_scratch(const Node& node, std::span<const ValueSpec> in) {
 void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
   const Conv2dAttrs attrs = node.attrs<Conv2dAttrs>();
   const ForwardPlan plan(attrs, spec_of(node.in[0]), node.in[1].shape);
-  const Tensor x = node.in[0], bias = node.in[2], work = node.workspace, y = node.out[0];
+  const Tensor x = node.in[0], work = node.workspace;
+  const ConvTail tail = conv_tail(node);
   const bool fused = attrs.quantize.has_value();
-  const Tensor parameter = fused ? node.in[5] : Tensor{}, codes = fused ? node.out[1] : Tensor{},
-               step_out = fused ? node.out[2] : Tensor{}, sums = attrs.norm_sums ? node.out[1] : Tensor{};
   const StepParams* params = recorder.params();
   ReplicaStatus* status = recorder.status();
   const int index = recorder.node_index();
@@ -197,26 +213,27 @@ void record_conv2d_cpu(Recorder& recorder, const BoundNode& node) {
       convert_values(x.dtype, source, range.size() * in_floats, expanded);
       source = reinterpret_cast<const std::byte*>(expanded);
     }
-    float* out = y.data != nullptr ? y.at<float>(t.replica) + out_begin : nullptr;
+    float* out = tail.y.data != nullptr ? tail.y.at<float>(t.replica) + out_begin : nullptr;
     void* acc = out != nullptr && !plan.int8 ? static_cast<void*>(out) : t.scratch + plan.result_at;
     const std::byte* w = work.at<std::byte>(t.replica);
     plan.conv.of(t.task).run_forward(source,
                                      w + plan.filter_at + plan.conv.filter_bytes() * plan.conv.variant_of(t.task), acc,
                                      t.scratch + plan.conv_scratch_at);
-    const float step = fused ? step_value(*parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
-    if (fused && t.task == 0) *step_out.at<float>(t.replica) = step;
-    const Epilogue tail{plan,
-                        plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
-                        bias.data != nullptr ? bias.at<float>(t.replica) : nullptr,
-                        fused ? &*attrs.quantize : nullptr,
-                        step,
-                        sums.data != nullptr ? sums.at<NormSums>(t.replica) : nullptr,
-                        range.begin * g.p * g.q};
-    const bool bad =
-        tail.run(acc, pixels, out, fused ? codes.at<std::byte>(t.replica) + out_begin * size_of(codes.dtype) : nullptr);
-    if (bad) note_fault(status[t.replica], params[t.replica].step, index);
+    const float step = fused ? step_value(*tail.parameter.at<float>(t.replica), attrs.quantize->form) : 0.0f;
+    if (fused && t.task == 0) *tail.step.at<float>(t.replica) = step;
+    const Epilogue epilogue{plan,
+                            plan.codes ? reinterpret_cast<const float*>(w + plan.scale_at) : nullptr,
+                            tail.bias.data != nullptr ? tail.bias.at<float>(t.replica) : nullptr,
+                            attrs.add ? tail.residual.at<float>(t.replica) + out_begin : nullptr,
+                            attrs.relu,
+                            fused ? &*attrs.quantize : nullptr,
+                            step,
+                            attrs.norm_sums ? tail.norm_sums.at<NormSums>(t.replica) : nullptr,
+                            range.begin * g.p * g.q};
+    std::byte* codes = fused ? tail.codes.at<std::byte>(t.replica) + out_begin * size_of(tail.codes.dtype) : nullptr;
+    if (epilogue.run(acc, pixels, out, codes)) note_fault(status[t.replica], params[t.replica].step, index);
   });
-  if (attrs.norm_sums) record_cut_blocks(recorder, plan, y, sums);
+  if (attrs.norm_sums) record_cut_blocks(recorder, plan, tail.y, tail.norm_sums);
 }
 
 }  // namespace gridstep

@@ -4,6 +4,7 @@
 
 #include "engine/device/cuda/cuda_device.h"
 #include "kernels/common/reduce.cuh"
+#include "kernels/conv2d/conv2d_launch.h"
 #include "kernels/conv2d/conv_epilogue.cuh"
 
 namespace gridstep {
@@ -246,20 +247,21 @@ void record_conv_epilogue(Recorder& recorder, const ConvEpilogue& epilogue) {
 }
 
 ConvEpilogue conv_epilogue(const BoundNode& node) {
-  ConvEpilogue e{};
-  e.channels = node.in[1].shape[0];
-  e.bias = node.in[2];
-  e.x_step = node.in[3];
-  e.w_step = node.in[4];
-  e.y = node.out[0];
-  e.quantize = node.attrs<Conv2dAttrs>().quantize;
-  if (e.quantize) {
-    e.parameter = node.in[5];
-    e.codes = node.out[1];
-    e.step = node.out[2];
-  }
-  if (node.attrs<Conv2dAttrs>().norm_sums) e.norm_sums = node.out[1];
-  return e;
+  const ConvTail t = conv_tail(node);
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  return {.channels = node.in[1].shape[0],
+          .sums = {},
+          .bias = t.bias,
+          .x_step = t.x_step,
+          .w_step = t.w_step,
+          .y = t.y,
+          .quantize = attrs.quantize,
+          .parameter = t.parameter,
+          .codes = t.codes,
+          .step = t.step,
+          .norm_sums = t.norm_sums,
+          .residual = t.residual,
+          .relu = attrs.relu};
 }
 
 Index conv_bias_blocks(const Shape& dy) {

@@ -28,14 +28,17 @@ struct ConvOperands {
 void record_conv_operands(Recorder& recorder, const ConvOperands& operands);
 
 // y[.., k] = sums[.., k] * s[k] + bias[k], s[k] = x_step * w_step[k] formed first, every operation rounded; without
-// steps y = sums + bias; without bias nothing is added. With a quantizer also its codes and its step; y may then be
-// absent, and may be `sums` itself. norm_sums, absent or not, is left to others.
+// steps y = sums + bias; without bias nothing is added. Then the residual, where there is one, and the ReLU. With a
+// quantizer also its codes and its step; y may then be absent, and may be `sums` itself. norm_sums, absent or not, is
+// left to others.
 struct ConvEpilogue {
   Index channels = 0;  // K
   Tensor sums, bias, x_step, w_step, y;
   std::optional<QuantizeAttrs> quantize;
   Tensor parameter, codes, step;
   Tensor norm_sums = {};
+  Tensor residual = {};
+  bool relu = false;
 };
 void record_conv_epilogue(Recorder& recorder, const ConvEpilogue& epilogue);
 // That of a forward node, with no sums yet.

@@ -11,9 +11,11 @@ namespace gridstep {
 struct EpilogueArguments {
   Strided<const float> bias, x_step, w_step;
   bool w_step_per_channel;
+  Strided<const float> residual;
+  float zero;  // of the ReLU: norm_math.h
   Strided<float> y;
   Strided<NormSums> norm_sums;  // of y's blocks of pixels; only the own kernel looks at them
-  bool packs;                   // y and codes may be written in packs of four
+  bool packs;                   // residual, y and codes may be accessed in packs of four
   int channels;
   bool quantized;
   CodeTarget codes;
@@ -36,7 +38,9 @@ inline EpilogueArguments epilogue_arguments(const Recorder& recorder, const Conv
   a.norm_sums = strided<NormSums>(e.norm_sums);
   a.channels = static_cast<int>(e.channels);
   a.quantized = e.quantize.has_value();
-  a.packs = packs_are_aligned(a.y);
+  a.residual = strided<const float>(e.residual);
+  a.zero = relu_zero(e.relu);
+  a.packs = packs_are_aligned(a.y) && packs_are_aligned(a.residual);
   if (e.quantize) {
     a.activation = e.quantize->activation;
     a.codes = code_target(*e.quantize, e.codes);
@@ -74,10 +78,23 @@ __device__ __forceinline__ void activate4(Pack4<float>& values) {
   for (int l = 0; l < 4; ++l) values.v[l] = activate<A>(values.v[l]);
 }
 
-// Stores n of four neighbouring values and, where a quantizer follows, their codes; `first`: the place of the first in
-// y.
+// What a fused tail does to n of four neighbouring values before they are stored.
+__device__ __forceinline__ void add_residual(const EpilogueArguments& a, unsigned replica, Index first, Index n,
+                                             bool packs, Pack4<float>& values) {
+  if (a.residual.data != nullptr) {
+    const Pack4<float> residual = load_up_to4(a.residual.at(replica) + first, 0, n, packs);
+#pragma unroll
+    for (int l = 0; l < 4; ++l) values.v[l] = values.v[l] + residual.v[l];
+  }
+#pragma unroll
+  for (int l = 0; l < 4; ++l) values.v[l] = norm_relu(values.v[l], a.zero);
+}
+
+// Finishes and stores n of four neighbouring values and, where a quantizer follows, their codes; `first`: the place of
+// the first in y.
 __device__ __forceinline__ void store_outputs(const EpilogueArguments& a, unsigned replica, Index first, Index n,
                                               bool packs, Pack4<float> values, float step, bool& bad) {
+  add_residual(a, replica, first, n, packs, values);
   if (a.y.data != nullptr) store_up_to4(a.y.at(replica) + first, 0, n, packs, values);
   if (!a.quantized) return;
   if (a.activation == FusedActivation::kRelu) activate4<FusedActivation::kRelu>(values);

@@ -1,5 +1,8 @@
 // Promise 4 for classifiers: the same bits run to run, for any number of threads, stopped and resumed, alone or in a
 // population, fused or not. Compared are whole checkpoint files, byte for byte. And that a network learns.
+#include <cmath>
+
+#include "apps/gridstep/class_evaluator.h"
 #include "apps/gridstep/class_runner.h"
 #include "engine/base/error.h"
 #include "engine/study/definition.h"
@@ -77,6 +80,19 @@ std::vector<std::string> checkpoints(const Options& o, std::size_t only = SIZE_M
 const std::vector<std::string>& reference() {
   static const std::vector<std::string> files = checkpoints({});
   return files;
+}
+
+// The network of a training on its validation images, batch normalisation folded into convolutions or not.
+ClassMetrics measured(const fs::path& folder, const Cell& cell, bool fold) {
+  const LabelledDataset data = open_labelled_dataset(labelled_data(cell.config, "val"));
+  ClassTask task = class_task(cell.config, data.classes());
+  CHECK(task.fold);
+  task.fold = fold;
+  const auto device = open_device(cell.config);
+  ParameterStore store(*device, class_evaluation_graph(task, 1, data.side(), final_phase(task.options.quant)).parameters(), 1, 0, false);
+  const SafetensorsFile file(folder / "cells" / cell.name / "checkpoints" / "last.safetensors");
+  load_checkpoint(file, store, 0, 0);
+  return ClassEvaluator(task, data, data.count(), Bytes{1} << 30).evaluate(store, true)[0];
 }
 
 }  // namespace
@@ -166,6 +182,13 @@ TEST_CASE("classifiers: a short training beats the majority class by far") {
   REQUIRE(outcome[0].status == "ok");
   CHECK(outcome[0].metrics.at("top1") > 40.0);
   CHECK(outcome[0].metrics.at("top5") > 80.0);
+
+  const ClassMetrics folded = measured(folder.path(), cells[2], true), plain = measured(folder.path(), cells[2], false);
+  CHECK(folded.top1 == outcome[0].metrics.at("top1"));  // trainings measure what would be deployed
+  CHECK(folded.loss == outcome[0].metrics.at("loss"));
+  CAPTURE(folded.top1, plain.top1, folded.loss, plain.loss);
+  CHECK(std::fabs(folded.top1 - plain.top1) <= 1.0);  // one image
+  CHECK(folded.loss == Approx(plain.loss).epsilon(1e-3));
 }
 
 TEST_CASE("classifiers: floors and what cannot be trained") {

@@ -1,6 +1,7 @@
 // Ops of classifiers: the CUDA launches give the CPU's bits.
 #include "kernels/auto_augment/cifar10_policy.h"
 #include "kernels/batch_norm/batch_norm.h"
+#include "kernels/fold_norm/fold_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/max_pool/max_pool.h"
@@ -39,6 +40,25 @@ TEST_CASE("softmax cross-entropy") {
     graph.add_node("loss/backward", softmax_cross_entropy_backward_op(), attrs, {x, y});
     check_node(graph, 0, {record_softmax_cross_entropy_cuda, fill_head});
     check_node(graph, 1, {record_softmax_cross_entropy_backward_cuda, fill_head});
+  }
+}
+
+TEST_CASE("batch normalisation folded into steps and filters") {
+  for (const Index channels : {1, 5, 70}) {
+    for (const Shape& w : {Shape{1}, Shape{channels}, Shape{channels, 3, 3, 5}}) {
+      for (const bool biased : {false, true}) {
+        Graph graph;
+        std::vector<ValueId> in{graph.add_input("w", {w, DType::kF32})};
+        for (const char* name : {"gamma", "beta", "mean", "var", "bias"})
+          in.push_back(graph.add_input(name, {{channels}, DType::kF32}));
+        if (!biased) in.back() = kNoValue;
+        graph.add_node("fold", fold_norm_op(), FoldNormAttrs{}, in);
+        check_node(graph, 0, {record_fold_norm_cuda, [](NodeBench& bench, int replica) {
+                                fill_randomly(bench, replica);
+                                for (float& v : bench.in<float>(4, replica)) v = v * v;
+                              }});
+      }
+    }
   }
 }
 

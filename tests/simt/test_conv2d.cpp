@@ -143,6 +143,53 @@ TEST_CASE("the epilogue rounds every operation and quantizes as the quantizer do
   }
 }
 
+TEST_CASE("the epilogue of a folded convolution: residual and ReLU before values and codes") {
+  for (const Index channels : {3, 64}) {
+    const Shape shape{2, 3, 5, channels};
+    Values<float> sums(shape, DType::kF32), residual(shape, DType::kF32), y(shape, DType::kF32),
+        bias({channels}, DType::kF32), parameter({1}, DType::kF32), step({1}, DType::kF32);
+    Values<std::uint8_t> codes(shape, DType::kU8);
+    fill_floats(sums, 1, 1.0f);
+    fill_floats(bias, 2, 0.3f);
+    fill_floats(residual, 3, 1.0f);
+    fill_floats(parameter, 5, 0.1f, -3.0f);
+    sums.at(1)[7] = std::numeric_limits<float>::quiet_NaN();
+    const QuantizeAttrs quantizer{.range = {0, 255}};
+    Bench bench;
+    simt::for_each_schedule(1, [&] {
+      bench.run([&](Recorder& recorder) {
+        record_conv_epilogue(recorder, {.channels = channels,
+                                        .sums = sums.tensor,
+                                        .bias = bias.tensor,
+                                        .x_step = {},
+                                        .w_step = {},
+                                        .y = y.tensor,
+                                        .quantize = quantizer,
+                                        .parameter = parameter.tensor,
+                                        .codes = codes.tensor,
+                                        .step = step.tensor,
+                                        .residual = residual.tensor,
+                                        .relu = true});
+      });
+      for (int r = 0; r < kReplicas; ++r) {
+        INFO(channels << " channels, replica " << r);
+        std::vector<float> want(sums.of(r).size());
+        for (std::size_t i = 0; i < want.size(); ++i) {
+          const float biased = sums.at(r)[i] + bias.at(r)[static_cast<Index>(i) % channels];
+          const float sum = biased + residual.at(r)[i];
+          want[i] = sum < 0.0f ? 0.0f : sum;
+        }
+        CHECK_SAME(compare_bits(y.of(r), std::span<float>(want)));
+        std::vector<std::uint8_t> want_codes(want.size());
+        const bool bad = quantize_span(quantizer, want.data(), static_cast<Index>(want.size()),
+                                       step_value(parameter.at(r)[0], quantizer.form), want_codes.data());
+        CHECK_SAME(compare_bits(codes.of(r), std::span<std::uint8_t>(want_codes)));
+        CHECK(bad == (r == 1));
+      }
+    });
+  }
+}
+
 TEST_CASE("the epilogue in place, without steps and quantizer") {
   const Shape shape{1, 31, 33, 5};
   Values<float> sums(shape, DType::kF32), bias({5}, DType::kF32);

@@ -16,6 +16,7 @@ struct CodeConv {
   Index w_steps = 1;
   std::optional<QuantizeAttrs> quantize = {};
   int x_bound = 255, w_bound = 64;  // magnitudes of codes: no sum reaches 2^24, whatever the CPU adds in
+  bool add = false, relu = false;   // a folded convolution's tail
 };
 
 // Input 5 onwards as after fusion.
@@ -29,11 +30,15 @@ Graph graph_of(const CodeConv& c, GemmChoice choice = {}) {
   attrs.largest_w = c.w_bound;
   attrs.gemm = choice;
   const ValueId y = g.add_node("conv", conv2d_op(), attrs, in)[0];
+  auto& tail = std::any_cast<Conv2dAttrs&>(g.node(0).attrs);
+  tail.inference = tail.add = c.add;
+  tail.relu = c.relu;
+  if (c.add) g.node(0).inputs.push_back(g.add_input("residual", g.spec(y)));
   if (!c.quantize) return g;
   const ValueId parameter = g.add_input("parameter", {{1}, DType::kF32}), s0 = g.add_input("s0", {{1}, DType::kF32});
   const QuantizedValue q = quantize(g, "quantize", y, parameter, s0, *c.quantize);
   Node& node = g.node(0);
-  std::any_cast<Conv2dAttrs&>(node.attrs).quantize = c.quantize;
+  tail.quantize = c.quantize;
   node.inputs.insert(node.inputs.end(), {parameter, s0});
   node.outputs.insert(node.outputs.end(), {q.codes, q.step});
   return g;
@@ -48,8 +53,8 @@ void fill_codes(NodeBench& bench, int replica, const CodeConv& c) {
   fill(bench.in<std::uint8_t>(1, replica),
        code_values<std::uint8_t>(c.shape.w_size(), -c.w_bound, c.w_bound, seed + 9));
   bench.in<float>(3, replica)[0] = 0.011f + 0.001f * static_cast<float>(replica);
-  for (float& s : bench.in<float>(4, replica)) s = std::abs(s) * 0.02f;
-  if (c.quantize) bench.in<float>(5, replica)[0] = -3.0f - 0.1f * static_cast<float>(replica);
+  for (float& s : bench.in<float>(4, replica)) s = (c.add ? s : std::abs(s)) * 0.02f;
+  if (c.quantize) bench.in<float>(c.add ? 6 : 5, replica)[0] = -3.0f - 0.1f * static_cast<float>(replica);
 }
 
 void check(const CodeConv& c, GemmChoice choice, int random_schedules = 0) {
@@ -106,6 +111,18 @@ TEST_CASE("own convolution: a fused quantizer of every kind") {
           check({.shape = {2, 5, 7, 16, k, 3, 3, 1, 1}, .w_steps = k, .quantize = quantize}, {});
         }
       }
+    }
+  }
+}
+
+TEST_CASE("own convolution: a residual, a ReLU and a quantizer behind scales of both signs") {
+  for (const auto& [tile, k] :
+       {std::pair<GemmTile, Index>{GemmTile::k64x32, 5}, {GemmTile::k64x32, 32}, {GemmTile::k128x128, 130}}) {
+    for (const bool relu : {false, true}) {
+      CodeConv c{.shape = {2, 5, 7, 16, k, 3, 3, 1, 1}, .w_steps = k, .add = true, .relu = relu};
+      check(c, {tile, GemmArithmetic::kInt8});
+      c.quantize = QuantizeAttrs{.range = {0, 255}};
+      check(c, {tile, GemmArithmetic::kBf16});
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "kernels/auto_augment/auto_augment.h"
 #include "kernels/batch_norm/batch_norm.h"
 #include "kernels/conv2d/conv2d_cuda.h"
+#include "kernels/fold_norm/fold_norm.h"
 #include "kernels/global_avg_pool/global_avg_pool.h"
 #include "kernels/image_batch/image_batch.h"
 #include "kernels/image_loss/image_loss.h"
@@ -44,6 +45,7 @@ void register_launchers(PluginRegistry& registry) {
       {"conv2d", record_conv2d_cuda},
       {"conv2d_backward_data", record_conv2d_backward_data_cuda},
       {"conv2d_backward_weight", record_conv2d_backward_weight_cuda},
+      {"fold_norm", record_fold_norm_cuda},
       {"global_avg_pool", record_global_avg_pool_cuda},
       {"global_avg_pool_backward", record_global_avg_pool_backward_cuda},
       {"image_batch", record_image_batch_cuda},
