@@ -216,6 +216,7 @@ void Training::end_epoch() {
     val = task_->measure(store, Split::kVal, population_.is_quantized(), everything);
     train = task_->measure(store, Split::kTrain, population_.is_quantized(), false);
   }
+  task_->require_unchanged_data();
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     if (evaluates && progress_[i].fault.empty() && val[i].fault) {
       progress_[i].fault = fmt::format("not finite in the evaluation after step {}", population_.steps_done());
@@ -288,6 +289,7 @@ void Training::write_metrics_line(std::size_t i, const ReplicaStatus& status, co
 
 void Training::save(const char* which) {
   device_.synchronize();
+  task_->require_unchanged_data();  // a checkpoint holds no step of other pixels than the digest's
   const auto status = population_.store().download_status();
   for (std::size_t i = 0; i < cells_.size(); ++i) save_cell(i, which, status);
 }
