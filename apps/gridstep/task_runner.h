@@ -14,7 +14,8 @@ struct PlannedMemory {
   Bytes weights = 0, gradients = 0, optimizer = 0;
   Bytes activations = 0;  // the arena of the training step
   Bytes evaluation = 0;   // held beside the training
-  Bytes total() const { return weights + gradients + optimizer + activations + evaluation; }
+  Bytes saving = 0;       // a checkpoint on its way to the disk
+  Bytes total() const { return weights + gradients + optimizer + activations + evaluation + saving; }
   std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
 };
 
