@@ -104,6 +104,8 @@ int SrDataset::scale() const { return pack_->meta().scale; }
 const std::string& SrDataset::digest() const { return pack_->digest(); }
 const std::vector<SkippedFile>& SrDataset::skipped() const { return pack_->meta().skipped; }
 
+void SrDataset::require_unchanged() { pack_->require_unchanged(); }
+
 std::string SrDataset::description() const {
   const PackMeta& meta = pack_->meta();
   const std::size_t n = photos().size();

@@ -57,6 +57,7 @@ class SrDataset {
   const std::vector<SkippedFile>& skipped() const;
   std::string description() const;  // one line: layout found, counts, origin of LR
   const fs::path& pack_path() const { return pack_path_; }
+  void require_unchanged();  // throws DataChanged when the mapped pack is not what it was
 
  private:
   fs::path pack_path_;

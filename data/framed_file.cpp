@@ -92,6 +92,13 @@ Frame read_frame(std::span<const std::byte> file, std::string_view magic, std::u
   return {file.first(tail.index_offset), {text, tail.index_size}, hex(tail.digest)};
 }
 
+void require_unchanged(FileWatch& watch, std::span<const std::byte> file, const std::string& digest) {
+  if (!watch.was_written() || hex(hash128(file.data(), file.size() - sizeof(Tail))) == digest) return;
+  fail<DataChanged>(
+      "{} was changed while it was in use; --resume builds it again and continues from the last checkpoint",
+      watch.path().string());
+}
+
 const std::byte* block_at(const Frame& frame, std::uint64_t offset, std::uint64_t size) {
   const bool inside = offset >= kFrameAlignment && offset % kFrameAlignment == 0 && offset <= frame.blocks.size() &&
                       size <= frame.blocks.size() - offset;

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "engine/base/file.h"
+#include "engine/base/file_watch.h"
 #include "engine/base/hash.h"
 
 namespace gridstep {
@@ -47,6 +48,10 @@ struct Frame {
 
 // Throws DataError with the fault only: another magic or version, cut short, a checksum that does not match.
 Frame read_frame(std::span<const std::byte> file, std::string_view magic, std::uint32_t version);
+
+// Throws DataChanged, naming the file, when the bytes mapped no longer have this digest. Costs next to nothing while
+// the file's size and times are as they were.
+void require_unchanged(FileWatch& watch, std::span<const std::byte> file, const std::string& digest);
 
 // `size` bytes at `offset` of the blocks; throws DataError when they do not lie there.
 const std::byte* block_at(const Frame& frame, std::uint64_t offset, std::uint64_t size);

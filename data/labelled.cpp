@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/framed_file.h"
 #include "data/labelled_photos.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
@@ -48,6 +49,10 @@ std::string digest_of(const LabelledImages& images) {
 }  // namespace
 
 LabelledDataset::LabelledDataset(LabelledImages images) : images_(std::move(images)), digest_(digest_of(images_)) {}
+
+void LabelledDataset::require_unchanged() {
+  if (images_.mapped != nullptr) gridstep::require_unchanged(images_.watch, images_.pack.bytes(), images_.pack_digest);
+}
 
 ImageView LabelledDataset::image(std::int64_t i) const {
   const std::size_t bytes = static_cast<std::size_t>(side()) * static_cast<std::size_t>(side()) * 3;

@@ -18,6 +18,7 @@
 
 #include "data/dataset.h"
 #include "data/image.h"
+#include "engine/base/file_watch.h"
 
 namespace gridstep {
 
@@ -41,6 +42,7 @@ struct LabelledImages {
   std::vector<std::uint8_t> pixels;  // (labels.size(), side, side, 3), unless they are mapped
   std::string layout;                // for people: "CIFAR-10, binary version"
   std::vector<SkippedFile> skipped = {};
+  FileWatch watch = {};                  // of that pack
   MappedFile pack = {};                  // where the pixels lie when they are mapped
   const std::uint8_t* mapped = nullptr;  // into `pack`
   std::string pack_digest = {};          // its checksum
@@ -67,6 +69,8 @@ class LabelledDataset {
     return digest_;
   }                                 // 32 hex digits: XXH3-128 of the pack, or of pixels, labels and class names
   std::string description() const;  // one line: layout, images, classes, size
+
+  void require_unchanged();  // throws DataChanged when a mapped pack is not what it was
 
   // Share, 0..1, of the class that this data set has most of: what is right without looking.
   double majority_rate() const;

@@ -56,6 +56,7 @@ void LabelledPackWriter::finish(const LabelledImages& images) {
 LabelledImages read_labelled_pack(const fs::path& path) {
   LabelledImages images;
   images.pack = MappedFile(path);
+  images.watch = FileWatch(path);
   try {
     read(images);
   } catch (const Json::exception& e) {

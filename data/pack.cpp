@@ -71,7 +71,7 @@ void PackWriter::finish(const PackMeta& meta) {
   state_->file.finish(index);
 }
 
-Pack::Pack(const fs::path& path) : file_(path) {
+Pack::Pack(const fs::path& path) : file_(path), watch_(path) {
   try {
     read(file_.bytes());
   } catch (const Json::exception& e) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/framed_file.h"
 #include "engine/base/file.h"
 
 namespace gridstep {
@@ -55,11 +56,13 @@ class Pack {
   const PackMeta& meta() const { return meta_; }
   const std::vector<SrPhoto>& photos() const { return photos_; }
   const std::string& digest() const { return digest_; }  // the checksum, 32 hex digits
+  void require_unchanged() { gridstep::require_unchanged(watch_, file_.bytes(), digest_); }
 
  private:
   void read(std::span<const std::byte> file);
 
   MappedFile file_;
+  FileWatch watch_;
   PackMeta meta_;
   std::vector<SrPhoto> photos_;
   std::string digest_;

@@ -29,19 +29,24 @@ LabelledDataset open_split(const Config& config, const std::string& split) {
 
 class ClassTraining final : public TrainingTask {
  public:
-  ClassTraining(ClassTask task, const ImageTable& table, std::int64_t steps, std::string digest, ClassEvaluator val,
-                ClassEvaluator sample)
+  ClassTraining(ClassTask task, LabelledDataset& train_data, LabelledDataset& val_data, const ImageTable& table,
+                std::int64_t steps, ClassEvaluator val, ClassEvaluator sample)
       : task_(std::move(task)),
+        train_data_(train_data),
+        val_data_(val_data),
         table_(table),
         steps_(steps),
-        digest_(std::move(digest)),
         val_(std::move(val)),
         sample_(std::move(sample)) {}
 
   TrainingGraphs graphs() const override { return class_training_graphs(task_, table_); }
   std::int64_t batch() const override { return task_.batch; }
   std::int64_t steps_per_epoch() const override { return steps_; }
-  std::string data_digest() const override { return digest_; }
+  std::string data_digest() const override { return train_data_.digest() + "-" + val_data_.digest(); }
+  void require_unchanged_data() override {
+    train_data_.require_unchanged();
+    val_data_.require_unchanged();
+  }
 
   std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase, bool) override {
     std::vector<Measured> measured;
@@ -54,9 +59,10 @@ class ClassTraining final : public TrainingTask {
 
  private:
   ClassTask task_;
+  LabelledDataset& train_data_;
+  LabelledDataset& val_data_;
   ImageTable table_;
   std::int64_t steps_;
-  std::string digest_;
   ClassEvaluator val_, sample_;
 };
 
@@ -106,10 +112,10 @@ ClassEvaluator ClassRunner::evaluator(const Config& config, Split split) {
 }
 
 std::unique_ptr<TrainingTask> ClassRunner::make_task(const Config& config) {
-  const Data& d = data(config);
-  return std::make_unique<ClassTraining>(class_task(config, d.train.classes()), d.resident->table(),
-                                         steps_of(config, d.train), d.train.digest() + "-" + d.val.digest(),
-                                         evaluator(config, Split::kVal), evaluator(config, Split::kTrain));
+  Data& d = data(config);
+  return std::make_unique<ClassTraining>(class_task(config, d.train.classes()), d.train, d.val, d.resident->table(),
+                                         steps_of(config, d.train), evaluator(config, Split::kVal),
+                                         evaluator(config, Split::kTrain));
 }
 
 TrainingGraphs ClassRunner::training_graphs(const Config& config) {

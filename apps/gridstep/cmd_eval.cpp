@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "data/codecs/encode.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/strict_math.h"
 #include "engine/study/definition.h"
 #include "engine/train/checkpoint.h"
 
@@ -63,6 +65,22 @@ Phase phase_of(const SafetensorsFile& file, const QuantConfig& quant) {
   return is_quantized(file) ? final_phase(quant) : Phase{};
 }
 
+void require_finite(const SafetensorsFile& file, const ParameterStore& store) {
+  const std::vector<float> weights = store.download(store.weights(), 0);
+  for (std::size_t p = 0; p < store.table().size(); ++p) {
+    const auto begin = weights.begin() + store.offset(static_cast<int>(p));
+    const auto end = begin + store.table()[p].shape.elements();
+    const auto bad = std::find_if(begin, end, [](float v) { return !strict::is_finite(v); });
+    if (bad == end) continue;
+    fail<DataError>("{}: '{}' holds {}; there is nothing to measure in such a network", file.path().string(),
+                    store.table()[p].name, *bad);
+  }
+}
+
+void require_no_fault(const SafetensorsFile& file, bool fault) {
+  if (fault) fail<DataError>("{}: the network's output is not finite", file.path().string());
+}
+
 LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, const Phase& phase, const Graph& graph) {
   LoadedNetwork n;
   n.device = open_device(config);
@@ -72,6 +90,7 @@ LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, co
   if (state.status.first_fault != 0) {
     log_warn("{} is of a network that diverged at step {}", file.path().string(), state.status.first_fault >> 32);
   }
+  require_finite(file, *n.store);
   return n;
 }
 
@@ -89,12 +108,14 @@ nlohmann::ordered_json as_json(const SrMetrics& m) {
       {"psnr_y", m.psnr_y}, {"psnr_rgb", m.psnr_rgb}, {"ssim", m.ssim_y}, {"ssim_rgb", m.ssim_rgb}, {"loss", m.loss}};
 }
 
-void measure_data(LoadedNetwork& network, const SrTask& task, const Config& config, const EvalArgs& args) {
+void measure_data(const SafetensorsFile& file, LoadedNetwork& network, const SrTask& task, const Config& config,
+                  const EvalArgs& args) {
   const SrDataset data = open_sr_dataset(sr_data(config, args.split));
   log_info("data: {}", data.description());
   for (const SkippedFile& f : data.skipped()) log_warn("left out {}: {}", f.name, f.reason);
   SrEvaluator evaluator(task, data.photos(), args.tile, network.device->available_bytes() / 4);
   const SrMetrics m = evaluator.evaluate(*network.store, network.phase, true)[0];
+  require_no_fault(file, m.fault);
   const SrMetrics floor = evaluator.bicubic(*network.device);
   fmt::print("{} x{}, {}, {} images\n", task.model, task.scale(), network.phase.quantized ? bits_text(config) : "float",
              data.photos().size());
@@ -117,7 +138,7 @@ void eval_super_resolution(const SafetensorsFile& file, const Config& config, co
   const Phase phase = phase_of(file, task.options.quant);
   LoadedNetwork network = load_network(file, config, phase, sr_inference_graph(task, 32, 32, phase));
   if (!args.image.empty()) return enlarge_image(network, task, args);
-  measure_data(network, task, config, args);
+  measure_data(file, network, task, config, args);
 }
 
 void eval_classifier(const SafetensorsFile& file, const Config& config, const EvalArgs& args) {
@@ -130,6 +151,7 @@ void eval_classifier(const SafetensorsFile& file, const Config& config, const Ev
   const LoadedNetwork network = load_network(file, config, phase, class_evaluation_graph(task, 1, data.side(), phase));
   ClassEvaluator evaluator(task, data, data.count(), network.device->available_bytes() / 4);
   const ClassMetrics m = evaluator.evaluate(*network.store, network.phase)[0];
+  require_no_fault(file, m.fault);
   fmt::print("{}, {}, {} images\n", task.model, network.phase.quantized ? bits_text(config) : "float", data.count());
   fmt::print("top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}; majority {:.2f} %, chance {:.2f} %\n", m.top1, m.top5,
              m.loss, 100.0 * data.majority_rate(), 100.0 / data.classes());

@@ -12,6 +12,7 @@
 #include "apps/gridstep/commands.h"
 #include "engine/base/error.h"
 #include "engine/base/interrupt.h"
+#include "engine/base/map_faults.h"
 #include "engine/base/names.h"
 
 namespace gridstep {
@@ -76,6 +77,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   gridstep::install_interrupt_handlers();
+  gridstep::install_map_fault_handler();
   try {
     return gridstep::run(argc, argv);
   } catch (const gridstep::Error& e) {

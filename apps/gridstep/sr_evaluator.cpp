@@ -202,6 +202,7 @@ Image SrEvaluator::enlarge(const ParameterStore& store, int replica, const Image
   store_->take(store, replica, 1);
   std::vector<Image> out;
   predict(lr, 1, out);
+  if (store_->faults()[0]) fail<DataError>("the network's output for this image is not finite");
   return std::move(out.front());
 }
 

@@ -28,19 +28,24 @@ void report(const SrDataset& dataset) {
 
 class SrTraining final : public TrainingTask {
  public:
-  SrTraining(SrTask task, const ResidentPhotos& photos, std::int64_t steps, std::string digest, SrEvaluator val,
-             SrEvaluator sample)
+  SrTraining(SrTask task, SrDataset& train_data, SrDataset& val_data, const ResidentPhotos& photos, std::int64_t steps,
+             SrEvaluator val, SrEvaluator sample)
       : task_(std::move(task)),
+        train_data_(train_data),
+        val_data_(val_data),
         table_(photos.table()),
         steps_(steps),
-        digest_(std::move(digest)),
         val_(std::move(val)),
         sample_(std::move(sample)) {}
 
   TrainingGraphs graphs() const override { return sr_training_graphs(task_, table_); }
   std::int64_t batch() const override { return task_.batch; }
   std::int64_t steps_per_epoch() const override { return steps_; }
-  std::string data_digest() const override { return digest_; }
+  std::string data_digest() const override { return train_data_.digest() + "-" + val_data_.digest(); }
+  void require_unchanged_data() override {
+    train_data_.require_unchanged();
+    val_data_.require_unchanged();
+  }
 
   std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase,
                                 bool everything) override {
@@ -55,9 +60,10 @@ class SrTraining final : public TrainingTask {
 
  private:
   SrTask task_;
+  SrDataset& train_data_;
+  SrDataset& val_data_;
   PhotoTable table_;
   std::int64_t steps_;
-  std::string digest_;
   SrEvaluator val_, sample_;
 };
 
@@ -93,10 +99,9 @@ SrEvaluator SrRunner::evaluator(const Config& config, const std::vector<SrPhoto>
 }
 
 std::unique_ptr<TrainingTask> SrRunner::make_task(const Config& config) {
-  const Data& d = data(config);
-  return std::make_unique<SrTraining>(sr_task(config), d.resident, steps_of(config, d.resident),
-                                      d.train.digest() + "-" + d.val.digest(), evaluator(config, d.val.photos()),
-                                      evaluator(config, d.train_sample));
+  Data& d = data(config);
+  return std::make_unique<SrTraining>(sr_task(config), d.train, d.val, d.resident, steps_of(config, d.resident),
+                                      evaluator(config, d.val.photos()), evaluator(config, d.train_sample));
 }
 
 TrainingGraphs SrRunner::training_graphs(const Config& config) {

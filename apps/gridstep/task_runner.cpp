@@ -33,9 +33,10 @@ int slots_of(const Config& config) {
 }  // namespace
 
 std::string PlannedMemory::text() const {
-  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}{}{}", mib(total()), mib(weights),
+  return fmt::format("{}: weights {}, gradients {}, optimizer {}, activations {}{}{}{}", mib(total()), mib(weights),
                      mib(gradients), mib(optimizer), mib(activations), scratch > 0 ? ", scratch " + mib(scratch) : "",
-                     evaluation > 0 ? ", evaluation " + mib(evaluation) : "");
+                     evaluation > 0 ? ", evaluation " + mib(evaluation) : "",
+                     saving > 0 ? ", checkpoint " + mib(saving) : "");
 }
 
 PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, const Device& device,
@@ -107,6 +108,8 @@ Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemo
 PlannedMemory TaskRunner::planned(const Config& config, int replicas, int slots) {
   PlannedMemory memory = plan_training(training_graphs(config), training_phases(config), *device_, replicas, slots);
   memory.evaluation = evaluation_bytes(config, replicas);
+  // Of one network: an array as it lies in memory, and all of them as they lie in the file.
+  if (device_->kind() == DeviceKind::kCpu) memory.saving = memory.weights / replicas * (slots + 2);
   return memory;
 }
 

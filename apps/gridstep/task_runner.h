@@ -16,7 +16,8 @@ struct PlannedMemory {
   Bytes activations = 0;  // the largest arena: of a training step or a calibration
   Bytes scratch = 0;      // of the CPU's threads
   Bytes evaluation = 0;   // held beside the training
-  Bytes total() const { return weights + gradients + optimizer + activations + scratch + evaluation; }
+  Bytes saving = 0;       // a checkpoint on its way to the disk
+  Bytes total() const { return weights + gradients + optimizer + activations + scratch + evaluation + saving; }
   std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
 };
 

@@ -244,6 +244,7 @@ void Training::end_epoch() {
     train = task_->measure(store, Split::kTrain, population_.phase(), false);
     health = population_.health();
   }
+  task_->require_unchanged_data();
   for (std::size_t i = 0; i < cells_.size(); ++i) {
     if (evaluates && progress_[i].fault.empty() && val[i].fault) {
       progress_[i].fault = fmt::format("not finite in the evaluation after step {}", population_.steps_done());
@@ -301,6 +302,7 @@ nlohmann::ordered_json Training::metrics_line(std::size_t i, const ReplicaStatus
 
 void Training::save(const char* which) {
   device_.synchronize();
+  task_->require_unchanged_data();  // a checkpoint holds no step of other pixels than the digest's
   const auto status = population_.store().download_status();
   for (std::size_t i = 0; i < cells_.size(); ++i) save_cell(i, which, status);
 }

@@ -27,6 +27,8 @@ class TrainingTask {
   virtual std::int64_t steps_per_epoch() const = 0;
   // Names the content of the data: a checkpoint trained on other data is refused.
   virtual std::string data_digest() const = 0;
+  // Throws DataChanged when the data are no longer what the digest says.
+  virtual void require_unchanged_data() = 0;
   // Every replica on the validation data, or on a fixed sample of the training data. `everything`: metrics too costly
   // for every epoch as well.
   virtual std::vector<Measured> measure(const ParameterStore& store, Split split, const Phase& phase,

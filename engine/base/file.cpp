@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
+#include "engine/base/map_faults.h"
 
 namespace gridstep {
 namespace {
@@ -123,10 +124,13 @@ MappedFile::MappedFile(const fs::path& path) {
   void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, d.get(), 0);
   if (p == MAP_FAILED) fail("cannot map {} ({} bytes): {}", path.string(), size_, reason());
   data_ = static_cast<const std::byte*>(p);
+  note_mapping(data_, size_, path.string());
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  forget_mapping(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

@@ -11,6 +11,8 @@
 #include <sstream>
 #include <thread>
 
+#include "engine/device/cgroup.h"
+
 namespace gridstep {
 namespace {
 
@@ -26,26 +28,6 @@ std::string field(const char* path, std::string_view name) {
   return {};
 }
 
-// A number in a cgroup file; negative when there is none or it says "max".
-double cgroup_number(const char* path) {
-  std::ifstream in(path);
-  double value = -1.0;
-  return in >> value ? value : -1.0;
-}
-
-// What `limit` leaves beside `used`; all there is where either is unknown.
-Bytes left(double limit, double used) {
-  constexpr double kNone = 4e18;  // version 1 of cgroups has a number of this size for no limit
-  if (limit <= 0.0 || limit > kNone || used < 0.0) return std::numeric_limits<Bytes>::max();
-  return static_cast<Bytes>(std::max(0.0, limit - used));
-}
-
-Bytes left_by_cgroup() {
-  return std::min(left(cgroup_number("/sys/fs/cgroup/memory.max"), cgroup_number("/sys/fs/cgroup/memory.current")),
-                  left(cgroup_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-                       cgroup_number("/sys/fs/cgroup/memory/memory.usage_in_bytes")));
-}
-
 // Of the address space (`ulimit -v`), beside what threads will reserve for stacks and for their part of the heap.
 Bytes left_by_address_space() {
   constexpr double kReserve = 160.0 * (1 << 20);
@@ -54,7 +36,8 @@ Bytes left_by_address_space() {
   std::ifstream in("/proc/self/statm");
   double pages = 0.0;
   in >> pages;
-  return left(static_cast<double>(limit.rlim_cur), pages * static_cast<double>(sysconf(_SC_PAGESIZE)) + kReserve);
+  const double used = pages * static_cast<double>(sysconf(_SC_PAGESIZE)) + kReserve;
+  return static_cast<Bytes>(std::max(0.0, static_cast<double>(limit.rlim_cur) - used));
 }
 
 }  // namespace
@@ -100,7 +83,7 @@ Bytes cpu_available_bytes() {
   Bytes available = std::numeric_limits<Bytes>::max();
   std::istringstream text(field("/proc/meminfo", "MemAvailable"));
   if (Bytes kib = 0; text >> kib) available = kib * 1024;
-  return std::min({available, left_by_cgroup(), left_by_address_space()});
+  return std::min({available, cgroup_available_bytes(), left_by_address_space()});
 }
 
 }  // namespace gridstep

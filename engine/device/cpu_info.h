@@ -11,6 +11,6 @@ std::string cpu_model();
 std::string cpu_instruction_set();  // "AVX2", "AVX-512", "AVX-512 VNNI"
 bool cpu_has_vnni();
 int cpu_usable_threads();     // affinity mask and cgroup quota considered
-Bytes cpu_available_bytes();  // of memory: the least of MemAvailable, the cgroup and ulimit -v
+Bytes cpu_available_bytes();  // of memory: the least of MemAvailable, cgroups and ulimit -v
 
 }  // namespace gridstep

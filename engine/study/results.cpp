@@ -226,6 +226,7 @@ ordered_json results_json(const Study& study, std::span<const CellResult> cells,
     ordered_json cell = cell_head(study, result.cell);
     add_ending(cell, *result.outcome);
     cell["metrics"] = metrics_json(names, result.outcome->metrics);
+    if (!result.outcome->note.empty()) cell["note"] = result.outcome->note;  // why it did not end well
     root["cells"].push_back(std::move(cell));
   }
   root["summary"] = ordered_json::array();

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/base/file_watch.h"
 #include "engine/base/interrupt.h"
 #include "engine/base/log.h"
 #include "engine/base/names.h"
@@ -114,6 +115,8 @@ std::vector<CellOutcome> outcomes_of(const std::vector<Cell>& population, std::v
   try {
     return run_population(population, results, runner, options);
   } catch (const Interrupted&) {
+    throw;
+  } catch (const DataChanged&) {
     throw;
   } catch (const std::exception& e) {
     if (std::none_of(results.begin(), results.end(), has_ended)) throw;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/base/strict_math.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/stored_layout.h"
 
@@ -70,8 +71,17 @@ class Import {
       fail<DataError>("{}: '{}' is {}, the network wants {}; is it of another model, stem or number of channels?",
                       file_.path().string(), tensor->name, shape_text(tensor->shape), shape_text(want));
     }
-    from_stored(info.shape, floats_of(*tensor, file_.path()), flat_.data() + store_.offset(static_cast<int>(p)));
+    const std::vector<float> values = floats_of(*tensor, file_.path());
+    require_finite(*tensor, values);
+    from_stored(info.shape, values, flat_.data() + store_.offset(static_cast<int>(p)));
     report_.matched.push_back(info.name);
+  }
+
+  void require_finite(const ArrayView& tensor, const std::vector<float>& values) const {
+    const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !strict::is_finite(v); });
+    if (bad == values.end()) return;
+    fail<DataError>("{}: '{}' holds {} at element {}; no network can start from that", file_.path().string(),
+                    tensor.name, *bad, bad - values.begin());
   }
 
   void note_missing(const ParameterInfo& info) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A study killed with -9 and with SIGINT at several moments, resumed each time, ends with the bits of an uninterrupted one.
+# A study killed with -9 and with SIGINT at several moments, resumed each time, ends with the bits of an uninterrupted one. SIGINT and SIGTERM
+# each end it with a checkpoint and 130; a second signal ends it at once.
 # usage: cli_resume.sh GRIDSTEP
 set -u
 gridstep=$1
@@ -65,4 +66,39 @@ code=$?
 state "$work/killed" > "$work/got"
 find "$work/killed" -name '*.tmp*' | grep . && fail "temporary files were left behind"
 cmp -s "$work/wanted" "$work/got" || { diff "$work/wanted" "$work/got" | head -20; fail "resumed and uninterrupted differ"; }
-echo "passed: $kills kills, SIGINT exit code $code, same bits"
+# Each signal in mid-epoch; what it leaves is a checkpoint of more than zero steps, from which the bits are the same.
+for signal in INT TERM; do
+  rm -rf "$work/killed"
+  study "$work/killed" --set train.checkpoint_steps=0 > "$work/log" 2>&1 &
+  pid=$!
+  for _ in $(seq 1000); do compgen -G "$work/killed/cells/*/checkpoints" > /dev/null && break; sleep 0.01; done
+  kill -$signal "$pid"
+  wait "$pid"
+  got=$?
+  [ "$got" = 130 ] || { cat "$work/log"; fail "SIG$signal ended with exit code $got, wanted 130"; }
+  grep -q -- '--resume continues' "$work/log" || { cat "$work/log"; fail "SIG$signal: not said how to go on"; }
+  compgen -G "$work/killed/cells/*/checkpoints/last.safetensors" > /dev/null || fail "SIG$signal left no checkpoint"
+  (study "$work/killed" --resume --set train.checkpoint_steps=0) > "$work/log" 2>&1 || { cat "$work/log"; fail "the resume after SIG$signal exited with $?"; }
+  state "$work/killed" > "$work/got"
+  cmp -s "$work/wanted" "$work/got" || fail "after SIG$signal the results are others"
+done
+
+# Two signals within one step, which is made long: nothing is written any more. Where the step ended between them, there is a checkpoint: again.
+for pair in "INT INT" "TERM TERM" "INT TERM"; do
+  read -r first second <<< "$pair"
+  for try in 1 2 3 4 5; do
+    rm -rf "$work/killed"
+    study "$work/killed" --set train.patch=32 --set train.batch=256 --set train.checkpoint_steps=0 > "$work/log" 2>&1 &
+    pid=$!
+    for _ in $(seq 1000); do compgen -G "$work/killed/cells/*/checkpoints" > /dev/null && break; sleep 0.01; done
+    kill -$first "$pid"
+    sleep 0.01
+    kill -$second "$pid"
+    wait "$pid"
+    got=$?
+    [ "$got" = 130 ] || { cat "$work/log"; fail "SIG$first and SIG$second ended with exit code $got, wanted 130"; }
+    compgen -G "$work/killed/cells/*/checkpoints/last.safetensors" > /dev/null || break
+    [ $try != 5 ] || fail "SIG$second did not end the study at once"
+  done
+done
+echo "passed: $kills kills, SIGINT exit code $code, SIGINT and SIGTERM with a checkpoint, a second one at once; same bits"

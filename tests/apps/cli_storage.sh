@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Storage that fails a study: damaged checkpoints, a full disk, a run folder that cannot be made, a second process. Each is
+# Storage that fails a study: damaged checkpoints, a full disk, folders that cannot be made or written to, a second process. Each is
 # said clearly, and what was good before is whole and used.   usage: cli_storage.sh GRIDSTEP
 set -u
 gridstep=$1
 work=$(mktemp -d)
 mounted=
-trap '[ -z "$mounted" ] || umount "$work/disk"; rm -rf "$work"' EXIT
+trap '[ -z "$mounted" ] || umount "$work/disk"; chmod -R u+w "$work"; rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
 cat > "$work/study.toml" <<'TOML'
@@ -72,9 +72,37 @@ flip "$work/one.safetensors"
 "$gridstep" eval --checkpoint "$work/one.safetensors" --data-name synthetic --device cpu > "$work/log" 2>&1; got=$?
 wanted 3 one.safetensors checksum
 
-# A run folder that cannot be made (one without permission: cli_errors.sh).
+# A run folder that cannot be made.
 : > "$work/file"
 study "$work/file/run"; got=$?; wanted 2 "$work/file" "--out"
+
+# Folders that an ordinary user may not write to: at the start, and from the first epoch on.
+user=()
+if [ "$(id -u)" = 0 ]; then user=(setpriv --reuid=65534 --regid=65534 --clear-groups); fi
+as_user() { "${user[@]}" "$gridstep" study "$work/study.toml" --device cpu --threads 1 --set "data.cache=$1" --out "${@:2}" > "$work/log" 2>&1; }
+chmod 755 "$work"
+mkdir "$work/mine" "$work/closed"
+: > "$work/log"
+chmod 666 "$work/log"
+[ "$(id -u)" != 0 ] || chown -R 65534:65534 "$work/mine" "$work/closed"
+chmod a-w "$work/closed"
+if "${user[@]}" "$gridstep" --help > /dev/null 2>&1; then
+  as_user "$work/mine/cache" "$work/closed/run"; got=$?; wanted 2 "$work/closed" "--out"
+  as_user "$work/closed/cache" "$work/mine/run"; got=$?; wanted 1 "$work/closed/cache" "Permission denied"
+  rm -rf "$work/mine/run"
+  ( exec "${user[@]}" "$gridstep" study "$work/study.toml" --device cpu --threads 1 --set "data.cache=$work/mine/cache" --out "$work/mine/run" > "$work/log" 2>&1 ) &
+  pid=$!
+  for _ in $(seq 400); do [ -e "$work/mine/run/cells/adam-s1/checkpoints/last.safetensors" ] && break; sleep 0.01; done
+  find "$work/mine/run" -type d -exec chmod a-w {} +
+  wait "$pid"; got=$?; wanted 1 "Permission denied"
+  find "$work/mine/run" -type d -exec chmod u+w {} +
+  as_user "$work/mine/cache" "$work/mine/run" --resume; got=$?; wanted 0
+  state "$work/mine/run" > "$work/got"
+  cmp -s "$work/want" "$work/got" || fail "after a folder that was closed the results are others"
+  closed="folders without permission"
+else
+  closed="folders without permission not tried: the program's own folder is not open to others"
+fi
 
 # A second process on the same folder.
 ( exec "$gridstep" study "$work/study.toml" --device cpu --threads 1 --epochs 40000 --set "data.cache=$work/cache" --out "$work/both" > "$work/log1" 2>&1 ) &
@@ -110,4 +138,4 @@ if mount -t tmpfs -o size=4m tmpfs "$work/disk" 2> /dev/null; then
 else
   disk="full disk not tried: no right to mount"
 fi
-echo "passed: damaged checkpoints, a run folder below a file, two processes, $disk"
+echo "passed: damaged checkpoints, a run folder below a file, two processes, $closed, $disk"

@@ -1,10 +1,14 @@
 // Promise 4 for classifiers: the same bits run to run, for any number of threads, stopped and resumed, alone or in a
 // population, fused or not. Compared are whole checkpoint files, byte for byte. And that a network learns.
 #include <cmath>
+#include <cstring>
+#include <map>
 
 #include "apps/gridstep/class_evaluator.h"
 #include "apps/gridstep/class_runner.h"
+#include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
+#include "engine/io/safetensors.h"
 #include "engine/study/definition.h"
 #include "engine/study/grid.h"
 #include "engine/train/checkpoint.h"
@@ -92,7 +96,7 @@ ClassMetrics measured(const fs::path& folder, const Cell& cell, bool fold) {
   ParameterStore store(*device, class_evaluation_graph(task, 1, data.side(), final_phase(task.options.quant)).parameters(), 1, 0, false);
   const SafetensorsFile file(folder / "cells" / cell.name / "checkpoints" / "last.safetensors");
   load_checkpoint(file, store, 0, 0);
-  return ClassEvaluator(task, data, data.count(), Bytes{1} << 30).evaluate(store, true)[0];
+  return ClassEvaluator(task, data, data.count(), Bytes{1} << 30).evaluate(store, final_phase(task.options.quant))[0];
 }
 
 }  // namespace
@@ -170,6 +174,50 @@ TEST_CASE("classifiers: re-estimated statistics are the mean over batches, and n
   CHECK(none.at("layer3.2.bn2.running_var") != one.at("layer3.2.bn2.running_var"));
   CHECK(none.at("bn1.weight") == three.at("bn1.weight"));
   CHECK(none.at("layer1.0.conv1.weight") == three.at("layer1.0.conv1.weight"));
+}
+
+// As the training left it, but for one element.
+void poison(const fs::path& path, const std::string& tensor, float value) {
+  std::vector<ArrayView> arrays;
+  std::map<std::string, std::string> metadata;
+  std::vector<std::string> bytes;
+  {
+    const SafetensorsFile file(path);
+    arrays = file.arrays();
+    metadata = file.metadata();
+    for (const ArrayView& a : arrays) bytes.emplace_back(reinterpret_cast<const char*>(a.data.data()), a.data.size());
+  }
+  metadata.erase(kChecksumKey);
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    if (arrays[i].name == tensor) std::memcpy(bytes[i].data(), &value, sizeof value);
+    arrays[i].data = std::as_bytes(std::span(bytes[i]));
+  }
+  write_safetensors(path, arrays, metadata);
+}
+
+TEST_CASE("classifiers: a NaN or infinity in a checkpoint of one of eight is found, and the others keep their bits") {
+  const Options half{.set = {"grid.train.seed=0,1,2,3"}}, whole{.set = {"train.epochs=3", "grid.train.seed=0,1,2,3"}};
+  const auto cells = cells_of(whole);
+  REQUIRE(cells.size() == 8);
+  const auto wanted = checkpoints(whole);
+  const TemporaryFolder early;
+  train(early.path(), cells_of(half));
+  constexpr std::size_t kPoisoned = 2;
+  const auto [tensor, value] =
+      GENERATE(std::pair{"conv1.weight", std::nanf("")}, std::pair{"fc.bias", HUGE_VALF},
+               std::pair{"layer1.0.bn1.weight", -HUGE_VALF}, std::pair{"layer2.0.bn1.running_mean", std::nanf("")});
+  CAPTURE(tensor, value);
+  const TemporaryFolder folder;
+  fs::copy(early.path(), folder.path(), fs::copy_options::overwrite_existing | fs::copy_options::recursive);
+  poison(folder.path() / "cells" / cells[kPoisoned].name / "checkpoints" / "last.safetensors", tensor, value);
+  const auto outcomes = train(folder.path(), cells, true);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    CAPTURE(cells[i].name);
+    CHECK(outcomes[i].status == (i == kPoisoned ? "diverged" : "ok"));
+    if (i != kPoisoned) CHECK((last_checkpoint(folder.path(), cells[i]) == wanted[i]));
+  }
+  CHECK_THAT(outcomes[kPoisoned].note,
+             Catch::Matchers::Contains("not finite in ") && Catch::Matchers::Contains("step "));
 }
 
 TEST_CASE("classifiers: a short training beats the majority class by far") {

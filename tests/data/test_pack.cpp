@@ -1,5 +1,8 @@
 #include "data/pack.h"
 
+#include <chrono>
+#include <fstream>
+
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "tests/data/pictures.h"
@@ -75,6 +78,41 @@ TEST_CASE("a changed bit anywhere in a pack is found", "[data]") {
     INFO(at);
     REQUIRE_THROWS_AS(Pack(folder / "q.pack"), DataError);
   }
+}
+
+// Writes into the very file, as no program of ours does. The time is set, since a clock of the system may be too coarse
+// to tell the change from the file's making.
+void overwrite(const fs::path& path, const std::string& bytes, int seconds) {
+  const auto time = fs::last_write_time(path);
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  fs::last_write_time(path, time + std::chrono::seconds(seconds));
+}
+
+TEST_CASE("a pack that changes while it is mapped is found, and one that is removed or replaced goes on", "[data]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "p.pack";
+  Content().write(path);
+  const std::string whole = read_file(path);
+  std::string flipped = whole;
+  flipped[100] = static_cast<char>(flipped[100] ^ 1);
+  Pack pack(path);
+  CHECK_NOTHROW(pack.require_unchanged());
+  overwrite(path, whole, 1);  // another time, the same bytes
+  CHECK_NOTHROW(pack.require_unchanged());
+  overwrite(path, flipped, 2);
+  CHECK_THROWS_AS(pack.require_unchanged(), DataChanged);
+  overwrite(path, whole, 3);
+  CHECK_NOTHROW(pack.require_unchanged());
+  overwrite(path, whole.substr(0, whole.size() - 1), 4);
+  CHECK_THROWS_WITH(pack.require_unchanged(), Catch::Matchers::Contains("p.pack was cut short"));
+  overwrite(path, whole, 5);
+  CHECK_NOTHROW(pack.require_unchanged());
+  write_file_atomic(path, flipped);  // another file of this name
+  CHECK_NOTHROW(pack.require_unchanged());
+  CHECK(copy_of(pack.photos()[0].lr) == Content().lr[0]);
+  fs::remove(path);
+  CHECK_NOTHROW(pack.require_unchanged());
+  CHECK(copy_of(pack.photos()[2].hr) == Content().hr[2]);
 }
 
 TEST_CASE("a pack cut short, empty or of another version is refused by name", "[data]") {

@@ -83,6 +83,7 @@ TEST_CASE("results.json keeps schema 1", "[study]") {
                                   {"replicas", 6},
                                   {"metrics", {{"psnr_y", 30.0}, {"loss", 0.25}}}}));
   CHECK(root["cells"][3]["status"] == "diverged");
+  CHECK(root["cells"][3]["note"] == "NaN in conv2 at step 12");
   CHECK(root["cells"][3]["metrics"] == json({{"psnr_y", nullptr}, {"loss", nullptr}}));
   REQUIRE(root["summary"].size() == 3);
   const json& adam = root["summary"][0];

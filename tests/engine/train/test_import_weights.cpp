@@ -2,6 +2,7 @@
 #include "engine/train/import_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -156,6 +157,17 @@ TEST_CASE("what cannot start a network is refused, and nothing is changed", "[tr
   entries = torch_entries(4);
   entries[1] = {"bn.weight", "I64", {2}, std::string(16, '\1')};
   refused(entries, Contains("'bn.weight' is I64"));
+  for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    entries = torch_entries(4);
+    entries[1].bytes = floats({1.5f, value});
+    refused(entries, Contains("'bn.weight' holds") && Contains("at element 1") && Contains("torch.safetensors"));
+  }
+  entries = torch_entries(4);
+  entries[2] = {"bn.running_mean", "F16", {2}, bytes_of(std::vector<std::uint16_t>{0x7c00, 0})};
+  refused(entries, Contains("'bn.running_mean' holds inf at element 0"));
+  entries = torch_entries(4);
+  entries[5] = {"fc.bias", "F64", {4}, bytes_of(std::vector<double>{0, 0, 1e39, 0})};  // more than a float holds
+  refused(entries, Contains("'fc.bias' holds inf at element 2"));
 }
 
 TEST_CASE("a checkpoint of a network that diverged starts no other", "[train]") {

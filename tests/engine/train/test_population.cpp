@@ -112,6 +112,53 @@ TEST_CASE("a diverging replica leaves its neighbours untouched", "[train]") {
   CHECK(together.status[0].first_fault == together.status[2].first_fault);
 }
 
+TEST_CASE("a NaN or infinity in any tensor of one replica of eight is found, and the others keep their bits",
+          "[train]") {
+  const ToyTraining toy;
+  std::vector<ReplicaSettings> eight;
+  for (std::uint64_t seed = 0; seed < 8; ++seed)
+    eight.push_back(ToyTraining::replica(seed % 2 == 0 ? "sgd" : "adam", seed, 1e-3));
+  constexpr std::size_t kPoisoned = 3;
+  const auto device = make_cpu_device(2);
+  for (const std::int64_t float_epochs : {0, 1}) {
+    PopulationOptions options = toy.options();
+    options.float_epochs = float_epochs;
+    const std::int64_t before = float_epochs > 0 ? options.steps_per_epoch : 1;  // the very steps before calibration
+    const Outcome wanted = trained(toy, eight, 2, options, before + 2);
+    const auto poison = [&](std::size_t p, float value) {
+      Population population(*device, toy.graphs(), eight, options);
+      ParameterStore& store = population.store();
+      INFO(store.table()[p].name << " with " << value << ", float epochs " << float_epochs);
+      population.initialise();
+      for (std::int64_t i = 0; i < before; ++i) population.step();
+      std::vector<float> weights = store.download(store.weights(), kPoisoned);
+      weights[static_cast<std::size_t>(store.offset(static_cast<int>(p)))] = value;
+      store.upload(store.weights(), kPoisoned, weights);
+      for (int i = 0; i < 2; ++i) population.step();
+      const auto status = store.download_status();
+      for (std::size_t r = 0; r < eight.size(); ++r) {
+        if (r == kPoisoned) continue;
+        CHECK(status[r].first_fault == 0);
+        CHECK_SAME(compare_bits(store.download(store.weights(), static_cast<int>(r)), wanted.weights[r]));
+      }
+      const std::string fault = population.fault_text(status[kPoisoned].first_fault);
+      CHECK_THAT(fault, Catch::Matchers::Contains(fmt::format(" at step {}", before + 1)));
+    };
+    Population sample(*device, toy.graphs(), {eight[0]}, options);
+    const std::vector<ParameterInfo>& table = sample.store().table();
+    for (std::size_t p = 0; p < table.size(); ++p) {
+      const bool of_quantizer = table[p].role == Role::kStep || table[p].role == Role::kState;
+      if (float_epochs > 0 && of_quantizer) continue;  // calibration sets them afterwards
+      // The calibrated step bounds the trained one: an infinite one bounds nothing.
+      if (table[p].role == Role::kState) {
+        poison(p, std::nanf(""));
+      } else {
+        for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) poison(p, value);
+      }
+    }
+  }
+}
+
 TEST_CASE("a float warm-up trains without quantizers, then calibrates", "[train]") {
   const ToyTraining toy(4);
   PopulationOptions options = toy.options(3);
