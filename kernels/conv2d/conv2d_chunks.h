@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/common/bfloat16.h"
 #include "kernels/conv2d/conv2d_launch.h"
 #include "kernels/conv2d/onednn.h"
 
