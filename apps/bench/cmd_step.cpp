@@ -132,8 +132,8 @@ void run(const Args& args) {
   line("floor", floor, "", 0.0, 0.0);
   line("step", step.ms, "", 0.0, 0.0);
   report.remarks = {
-      fmt::format("step: {:.3f} ms per network, +- {:.1f} %, {} samples.", step.ms / replicas, 100.0 * step.error,
-                  step.samples),
+      fmt::format("step: {:.3f} ms per network, +- {:.1f} %, {} samples; {:.3f} ms of processor time.",
+                  step.ms / replicas, 100.0 * step.error, step.samples, step.cpu_ms / replicas),
       fmt::format("floor: for each operation the longer of its bytes at the copy rate{}; int8 and bf16 convolutions "
                   "can be faster.",
                   on_cpu ? " and its multiply-adds at the float32 rate" : ""),
@@ -150,6 +150,7 @@ void run(const Args& args) {
                  {"replicas", replicas},
                  {"step_ms", step.ms},
                  {"error", step.error},
+                 {"cpu_ms", step.cpu_ms},
                  {"convolutions_ms", convolutions},
                  {"other_ms", sum - convolutions},
                  {"floor_ms", floor},

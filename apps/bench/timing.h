@@ -18,6 +18,7 @@ struct Timing {
   double ms = 0.0;     // median of one run
   double error = 0.0;  // half its 95 % interval, as a share: 1.57 IQR / sqrt(n) (McGill, Tukey, Larsen 1978)
   int samples = 0;
+  double cpu_ms = 0.0;  // processor time of one run, of all threads together: median as well
 };
 
 // Times `runs(n)`: n runs, then waiting for their end. One call warms up.

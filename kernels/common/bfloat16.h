@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/tensor/tensor.h"
 
@@ -15,17 +16,25 @@ struct Bf16 {
 
 inline Bf16 to_bf16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
-  const bool is_nan = static_cast<std::int32_t>(bits & 0x7fffffffu) > 0x7f800000;
   const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-  return {static_cast<std::uint16_t>((is_nan ? bits | 0x00400000u : rounded) >> 16)};
+  const std::uint32_t nan = x != x ? 0x7fff0000u : 0u;  // which rounding may have carried away
+  return {static_cast<std::uint16_t>((rounded | nan) >> 16)};
 }
 
 inline float to_float(Bf16 x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
 
-// Floats are rounded, codes of eight bits are exact.
+inline void convert(const float* x, Index n, Bf16* out) {
+  for (Index i = 0; i < n; ++i) out[i] = to_bf16(x[i]);
+}
+
+// Codes of eight bits are exact: nothing is cut off but zeros.
 template <class T>
-void convert(const T* x, Index n, Bf16* out) {
-  for (Index i = 0; i < n; ++i) out[i] = to_bf16(static_cast<float>(x[i]));
+void convert(const T* codes, Index n, Bf16* out) {
+  static_assert(std::is_integral_v<T> && sizeof(T) == 1);
+  for (Index i = 0; i < n; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(codes[i]));
+    out[i] = {static_cast<std::uint16_t>(bits >> 16)};
+  }
 }
 
 // bf16(x[i] * factors[i mod period]): the product is rounded to float32 first. Fast for periods of 100 and more.

@@ -28,7 +28,7 @@ struct DataPlan {
 
   DataPlan(const Conv2dAttrs& attrs, const Shape& x, const Shape& w)
       : g(conv_geometry(x, w, attrs.stride, attrs.pad)),
-        bf16(in_bf16(attrs)),
+        bf16(in_bf16(attrs, ConvPass::kBackwardData, g)),
         conv(bf16 ? ConvPass::kBackwardDataBf16 : ConvPass::kBackwardData, g, DType::kF32),
         staging_at(conv.filter_bytes() * conv.variants()),
         factors_at(staging_at + (bf16 ? bf16_bytes(w.elements()) : float_bytes(w.elements()))),
@@ -118,7 +118,7 @@ struct WeightPlan {
 
   WeightPlan(const Conv2dAttrs& attrs, const ValueSpec& x, const Shape& w)
       : g(conv_geometry(x.shape, w, attrs.stride, attrs.pad)),
-        bf16(in_bf16(attrs)),
+        bf16(in_bf16(attrs, ConvPass::kBackwardWeight, g)),
         codes(is_code(x.dtype)),
         conv(bf16 ? ConvPass::kBackwardWeightBf16 : ConvPass::kBackwardWeight, g, DType::kF32),
         bias_bytes(float_bytes(g.k)),

@@ -4,14 +4,26 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/common/bfloat16.h"
 #include "kernels/conv2d/conv2d_launch.h"
 #include "kernels/conv2d/onednn.h"
 
 namespace gridstep {
 
 inline bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
-inline bool in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients == ConvGradients::kBfloat16; }
 inline bool uses_int8(DType x) { return is_code(x) && int8_convolution_is_exact(); }
+
+// Whether a gradient is faster in bfloat16 than in float32, by its shape alone: the processor must not change the bits.
+// Measured on AMX with oneDNN 2.6.3 (docs/decisions.md): its tiles take pixels of one row and 32 channels, so that
+// short rows, and the three channels of an image, leave them empty.
+inline bool bfloat16_pays(ConvPass pass, const ConvGeometry& g) {
+  return pass == ConvPass::kBackwardData ? g.q > 5 : g.q > 8 && g.c >= 8;
+}
+
+inline bool in_bf16(const Conv2dAttrs& attrs, ConvPass pass, const ConvGeometry& g) {
+  return attrs.gradients == ConvGradients::kBfloat16Always ||
+         (attrs.gradients == ConvGradients::kBfloat16 && bfloat16_pays(pass, g));
+}
 
 inline ConvGeometry with_batch(ConvGeometry g, Index n) {
   g.n = n;

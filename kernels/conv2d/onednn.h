@@ -6,10 +6,11 @@
 #include <memory>
 #include <string>
 
-#include "kernels/common/bfloat16.h"
 #include "kernels/conv2d/conv2d.h"
 
 namespace gridstep {
+
+struct Bf16;  // kernels/common/bfloat16.h
 
 enum class ConvPass {
   kForward,

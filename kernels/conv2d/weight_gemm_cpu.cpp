@@ -12,6 +12,9 @@ namespace {
 
 constexpr Index kFilterGroup = 16;  // filters that no task cuts: whole vectors for the library
 
+// As a matrix product it pays for every shape.
+bool product_in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients != ConvGradients::kFloat32; }
+
 Index pixels_of(const ConvGeometry& g) { return g.n * g.p * g.q; }
 Index fan_in_of(const ConvGeometry& g) { return g.r * g.s * g.c; }
 
@@ -117,7 +120,7 @@ bool uses_weight_gemm(const ConvGeometry& g) { return pixels_of(g) > 0 && pixels
 
 Bytes weight_gemm_workspace(const ConvGeometry& g, const Conv2dAttrs& attrs) {
   const Index elements = pixels_of(g) * fan_in_of(g);
-  return in_bf16(attrs) ? bf16_bytes(elements) : float_bytes(elements);
+  return product_in_bf16(attrs) ? bf16_bytes(elements) : float_bytes(elements);
 }
 
 Bytes weight_gemm_scratch(const ConvGeometry& g, const Conv2dAttrs& attrs) {
@@ -131,7 +134,7 @@ void record_weight_gemm_cpu(Recorder& recorder, const BoundNode& node) {
   const ConvGeometry g = conv_geometry(x.shape, dw.shape, attrs.stride, attrs.pad);
   const FilterTasks cut(g);
   std::shared_ptr<const Bf16Products> products;
-  if (in_bf16(attrs)) {
+  if (product_in_bf16(attrs)) {
     products = std::make_shared<const Bf16Products>(g, cut);
     recorder.need_scratch(products->scratch_bytes());
     record_columns<Bf16>(recorder, g, x, columns);

@@ -18,7 +18,7 @@ using namespace gridstep::test;
 
 namespace {
 
-constexpr auto kBf16 = ConvGradients::kBfloat16;
+constexpr auto kBf16 = ConvGradients::kBfloat16Always;
 constexpr double kFloatSum = 1e-6;  // of the terms' magnitudes, as for the gradients in float32
 const double kUnit = std::ldexp(1.0, -8), kRms = 1.2 * std::ldexp(1.0, -9);
 
@@ -245,5 +245,36 @@ TEST_CASE("bf16: the same bits for any number of threads, alone or in a populati
     const double off = relative_to_norm(solo, want);
     CHECK(off < 2.0 * kRms);
     CHECK(off > 0.0);
+  }
+}
+
+TEST_CASE("bf16: where it does not pay, gradients are those in float32", "[bf16]") {
+  const auto gradients = [](const ConvShape& a, ConvGradients kind) {
+    const ConvNodes nodes = float_nodes(a, kind);
+    NodeBench data(nodes.graph, 1), weight(nodes.graph, 2);
+    const auto dy = normal_values(a.y_size(), 1);
+    fill(data.in<float>(0), dy);
+    fill(data.in<float>(1), normal_values(a.w_size(), 2));
+    fill(weight.in<float>(0), normal_values(a.x_size(), 3));
+    fill(weight.in<float>(1), dy);
+    data.run();
+    weight.run();
+    return Gradients{copy_of(data.out<float>(0)), copy_of(weight.out<float>(0)), {}};
+  };
+  struct Row {
+    ConvShape a;
+    bool dx, dw;  // in bfloat16
+  };
+  const ConvShape wide{4, 12, 12, 16, 8, 3, 3, 1, 1}, pixels{4, 12, 12, 3, 8, 3, 3, 1, 1},
+      narrow{24, 4, 5, 16, 8, 3, 3, 1, 1}, few{1, 4, 4, 16, 32, 3, 3, 1, 1};
+  for (const auto& [a, dx, dw] :
+       {Row{wide, true, true}, {pixels, true, false}, {narrow, false, false}, {few, false, true}}) {
+    INFO(text(a));
+    const Gradients f32 = gradients(a, ConvGradients::kFloat32), bf16 = gradients(a, ConvGradients::kBfloat16Always),
+                    chosen = gradients(a, ConvGradients::kBfloat16);
+    CHECK(f32.dx != bf16.dx);
+    CHECK(f32.dw != bf16.dw);
+    CHECK_SAME(compare_bits(chosen.dx, dx ? bf16.dx : f32.dx));
+    CHECK_SAME(compare_bits(chosen.dw, dw ? bf16.dw : f32.dw));
   }
 }
