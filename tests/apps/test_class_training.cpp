@@ -93,7 +93,8 @@ ClassMetrics measured(const fs::path& folder, const Cell& cell, bool fold) {
   CHECK(task.fold);
   task.fold = fold;
   const auto device = open_device(cell.config);
-  ParameterStore store(*device, class_evaluation_graph(task, 1, data.side(), final_phase(task.options.quant)).parameters(), 1, 0, false);
+  ParameterStore store(
+      *device, class_evaluation_graph(task, 1, data.side(), final_phase(task.options.quant)).parameters(), 1, 0, false);
   const SafetensorsFile file(folder / "cells" / cell.name / "checkpoints" / "last.safetensors");
   load_checkpoint(file, store, 0, 0);
   return ClassEvaluator(task, data, data.count(), Bytes{1} << 30).evaluate(store, final_phase(task.options.quant))[0];
