@@ -124,7 +124,7 @@ Bytes weight_gemm_workspace(const ConvGeometry& g, const Conv2dAttrs& attrs) {
 }
 
 Bytes weight_gemm_scratch(const ConvGeometry& g, const Conv2dAttrs& attrs) {
-  return in_bf16(attrs) ? Bf16Products(g, FilterTasks(g)).scratch_bytes() : 0;
+  return product_in_bf16(attrs) ? Bf16Products(g, FilterTasks(g)).scratch_bytes() : 0;
 }
 
 void record_weight_gemm_cpu(Recorder& recorder, const BoundNode& node) {

@@ -181,16 +181,16 @@ TEST_CASE("tiled evaluation equals whole evaluation bit for bit") {
 TEST_CASE("a network that is not finite enlarges nothing") {
   const SrTask task = sr_task(cells_of({}, fs::path())[0].config);
   const auto device = make_cpu_device(1);
-  ParameterStore store(*device, sr_inference_graph(task, 8, 8, false).parameters(), 1, 0, false);
+  ParameterStore store(*device, sr_inference_graph(task, 8, 8, Phase{}).parameters(), 1, 0, false);
   store.initialise({1});
   const std::vector<SrPhoto> none;
   const Image image = pattern(9, 11);
   SrEvaluator evaluator(task, none, 0, Bytes{1} << 30);
-  CHECK(evaluator.enlarge(store, 0, image, false).height == 9 * task.scale());
+  CHECK(evaluator.enlarge(store, 0, image, Phase{}).height == 9 * task.scale());
   std::vector<float> weights = store.download(store.weights(), 0);
   weights[0] = std::nanf("");
   store.upload(store.weights(), 0, weights);
-  CHECK_THROWS_AS(evaluator.enlarge(store, 0, image, false), DataError);
+  CHECK_THROWS_AS(evaluator.enlarge(store, 0, image, Phase{}), DataError);
 }
 
 TEST_CASE("networks evaluated in groups, with programs dropped in between, measure as all at once") {

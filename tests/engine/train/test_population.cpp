@@ -122,7 +122,7 @@ TEST_CASE("a NaN or infinity in any tensor of one replica of eight is found, and
   const auto device = make_cpu_device(2);
   for (const std::int64_t float_epochs : {0, 1}) {
     PopulationOptions options = toy.options();
-    options.float_epochs = float_epochs;
+    if (float_epochs == 1) options.phases = {{}, toy.quantized(1)};
     const std::int64_t before = float_epochs > 0 ? options.steps_per_epoch : 1;  // the very steps before calibration
     const Outcome wanted = trained(toy, eight, 2, options, before + 2);
     const auto poison = [&](std::size_t p, float value) {
