@@ -24,8 +24,9 @@ std::size_t batch_end(const std::vector<std::int64_t>& pixels, std::size_t begin
 void run_parallel(std::size_t begin, std::size_t end, const std::function<void(std::size_t)>& work) {
   std::vector<std::exception_ptr> errors(end - begin);
   std::atomic<std::size_t> next{begin};
+  const auto take_next = [&] { return next.fetch_add(1, std::memory_order_relaxed); };
   const auto worker = [&] {
-    for (std::size_t i = next++; i < end; i = next++) {
+    for (std::size_t i = take_next(); i < end; i = take_next()) {
       try {
         work(i);
       } catch (...) {

@@ -122,24 +122,22 @@ Image vertical_pass(ImageView source, const Axis& axis, Border border) {
 
 Image horizontal_pass(ImageView source, const Axis& axis, Border border) {
   Image result(source.height, axis.out, source.channels);
-  const int channels = source.channels;
+  const auto channels = static_cast<std::size_t>(source.channels);
   const int lowest = axis.first(0);
   const int end = axis.first(axis.out - 1) + static_cast<int>(axis.taps(axis.out - 1).weights.size());
   const Rounder rounded(axis.total);
-  std::vector<std::uint8_t> padded(static_cast<std::size_t>(end - lowest) * static_cast<std::size_t>(channels));
+  std::vector<std::uint8_t> padded(static_cast<std::size_t>(end - lowest) * channels);
+  const auto padded_at = [&](int i) { return &padded[static_cast<std::size_t>(i - lowest) * channels]; };
   for (int y = 0; y < source.height; ++y) {
-    const std::uint8_t* row = source.row(y);
     for (int i = lowest; i < end; ++i)
-      std::memcpy(&padded[static_cast<std::size_t>((i - lowest) * channels)],
-                  row + outside(i, axis.in, border) * channels, static_cast<std::size_t>(channels));
+      std::memcpy(padded_at(i), source.pixel(y, outside(i, axis.in, border)), channels);
     std::uint8_t* out = result.row(y);
     for (int x = 0; x < axis.out; ++x) {
       const std::vector<std::int16_t>& weights = axis.taps(x).weights;
-      const std::uint8_t* from = &padded[static_cast<std::size_t>((axis.first(x) - lowest) * channels)];
-      for (int c = 0; c < channels; ++c) {
+      const std::uint8_t* from = padded_at(axis.first(x));
+      for (std::size_t c = 0; c < channels; ++c) {
         std::int32_t sum = 0;
-        for (std::size_t t = 0; t < weights.size(); ++t)
-          sum += weights[t] * from[t * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c)];
+        for (std::size_t t = 0; t < weights.size(); ++t) sum += weights[t] * from[t * channels + c];
         *out++ = rounded(sum);
       }
     }

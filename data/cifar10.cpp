@@ -11,7 +11,7 @@ namespace gridstep {
 namespace {
 
 constexpr int kSide = 32;
-constexpr std::size_t kPlane = kSide * kSide;
+constexpr std::size_t kPlane = std::size_t{kSide} * kSide;
 constexpr std::size_t kRecord = 1 + 3 * kPlane;
 constexpr std::string_view kFolder = "cifar-10-batches-bin";
 const std::vector<std::string> kClasses = {"airplane", "automobile", "bird",  "cat",  "deer",

@@ -18,6 +18,9 @@ struct ImageView {
   std::size_t row_bytes() const { return static_cast<std::size_t>(width) * static_cast<std::size_t>(channels); }
   std::size_t size_bytes() const { return row_bytes() * static_cast<std::size_t>(height); }
   const std::uint8_t* row(int y) const { return pixels + static_cast<std::size_t>(y) * row_bytes(); }
+  const std::uint8_t* pixel(int y, int x) const {
+    return row(y) + static_cast<std::size_t>(x) * static_cast<std::size_t>(channels);
+  }
   std::span<const std::uint8_t> bytes() const { return {pixels, size_bytes()}; }
 };
 
@@ -37,6 +40,9 @@ struct Image {
     return view();
   }  // NOLINT(google-explicit-constructor): a view of an lvalue costs nothing
   std::uint8_t* row(int y) { return pixels.data() + static_cast<std::size_t>(y) * view().row_bytes(); }
+  std::uint8_t* pixel(int y, int x) {
+    return row(y) + static_cast<std::size_t>(x) * static_cast<std::size_t>(channels);
+  }
   bool operator==(const Image&) const = default;
 };
 

@@ -13,6 +13,7 @@ namespace {
 std::vector<PhotoFile> split_flat(std::vector<PhotoFile> files, const std::string& split) {
   const std::size_t n_val = std::max<std::size_t>(1, files.size() / 10);
   std::vector<std::pair<std::uint64_t, std::string>> order;
+  order.reserve(files.size());
   for (const PhotoFile& file : files) order.emplace_back(hash64(file.name), file.name);
   std::sort(order.begin(), order.end());
   const auto first_val = order[files.size() - n_val];

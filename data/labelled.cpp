@@ -94,6 +94,7 @@ std::vector<std::string> photo_dataset_names() {
 
 std::vector<std::string> labelled_dataset_names() {
   std::vector<std::string> names;
+  names.reserve(kKinds.size());
   for (const Kind& kind : kKinds) names.emplace_back(kind.name);
   return names;
 }

@@ -46,7 +46,7 @@ std::int64_t integer_sqrt(std::int64_t v) {
 // Density r^-3 on [kMinRadius, largest]: r = smallest / sqrt(1 - U (1 - (smallest / largest)^2)).
 int power_law_radius(Draws& draws, int largest) {
   constexpr std::int64_t kOne = std::int64_t{1} << 32;
-  constexpr std::int64_t kSmallest2 = kMinRadius * kMinRadius;
+  constexpr std::int64_t kSmallest2 = std::int64_t{kMinRadius} * kMinRadius;
   const std::int64_t span = 65536 - 65536 * kSmallest2 / (static_cast<std::int64_t>(largest) * largest);
   const std::int64_t rest = kOne - ((static_cast<std::int64_t>(draws.bits()) * span) >> 16);
   return static_cast<int>(std::min<std::int64_t>(integer_sqrt(kSmallest2 * kOne / rest), largest));
@@ -91,7 +91,7 @@ class Paint {
     // Directions are about 2^5 long: 13 bits take away their length and the gain's 1/256.
     int delta = (shading_.x * dx + shading_.y * dy) * shading_gain_ / (1 << 13);
     if (amplitude_ != 0) {
-      const std::int64_t turns = static_cast<std::int64_t>(stripes_.x * dx + stripes_.y * dy) * frequency_ + phase_;
+      const std::int64_t turns = (std::int64_t{stripes_.x} * dx + std::int64_t{stripes_.y} * dy) * frequency_ + phase_;
       const int position = static_cast<int>((turns >> 12) & 4095);  // of 4096 to the period
       const int triangle = std::abs(position - 2048) - 1024;        // -1024..1024
       // A clipped triangle: between a wave and a bar, with edges a few fine pixels wide.

@@ -86,7 +86,7 @@ double warp_order(double* v) {
 
 double block_order(double* v) {
   double sum = 0.0;
-  for (int warp = 0; warp < kSumLanes / 32; ++warp) sum += warp_order(v + warp * 32);
+  for (double* warp = v; warp < v + kSumLanes; warp += 32) sum += warp_order(warp);
   return sum;
 }
 
@@ -102,7 +102,7 @@ void lane_squares(const float* x, int n, int stride, double* lanes) {
 #pragma GCC unroll 8
     for (int v = 0; v < 8; ++v) {
       Float4 narrow;
-      std::memcpy(&narrow, x + row + 4 * v, sizeof narrow);
+      std::memcpy(&narrow, x + (row + 4 * v), sizeof narrow);
       const Double4 wide = __builtin_convertvector(narrow, Double4);
       sums[v] += wide * wide;
     }
@@ -212,7 +212,7 @@ bool update_tile(const OptimizerTile& tile, const TileView& view, const NormStat
       for (int i = 0; i < tile.size;) {
         const int unit = (tile.offset + i) / tile.unit;
         const int end = std::min(tile.size, (unit + 1) * tile.unit - tile.offset);
-        terms.clip = norms->unit_clips[static_cast<std::size_t>(tile.unit0 + unit)];
+        terms.clip = norms->unit_clips[static_cast<std::size_t>(tile.unit0) + static_cast<std::size_t>(unit)];
         const TileView run = view.from(i);
         bad |= update_run<Rule, N>(run.w, run.g, run.s[0], run.s[1], run.s[2], end - i, p, terms);
         i = end;
@@ -369,7 +369,7 @@ void record_optimizer(Recorder& recorder, const OptimizerArena& arena) {
   if (!driver->plan.codes.empty()) {
     driver->arrived =
         std::vector<std::atomic<int>>(driver->plan.codes.size() * static_cast<std::size_t>(recorder.replicas()));
-    recorder.need_scratch((1 + kMaxSlots) * kOptimizerTile * static_cast<Bytes>(sizeof(float)));
+    recorder.need_scratch(Bytes{sizeof(float)} * (1 + kMaxSlots) * kOptimizerTile);
   }
   recorder.launch("update", driver->tasks(), [driver](const TaskContext& context) { driver->run_update(context); });
 }

@@ -143,7 +143,7 @@ void add_synth(CLI::App& data) {
   command->callback([args] { run_synth(*args); });
 }
 
-void add_name(CLI::App& command, std::string& name, std::vector<std::string> names) {
+void add_name(CLI::App& command, std::string& name, const std::vector<std::string>& names) {
   command.add_option("--name", name, "data set: " + join(names))->check(CLI::IsMember(names))->capture_default_str();
 }
 

@@ -37,18 +37,16 @@ std::vector<Tile> tiles_of(int h, int w, int side, int halo) {
 Image window(const ImageView& image, const Tile& t) {
   Image out(t.bottom - t.top, t.right - t.left, image.channels);
   for (int y = t.top; y < t.bottom; ++y) {
-    std::memcpy(out.row(y - t.top), image.row(y) + static_cast<std::size_t>(t.left * image.channels),
-                static_cast<std::size_t>((t.right - t.left) * image.channels));
+    std::memcpy(out.row(y - t.top), image.pixel(y, t.left), out.view().row_bytes());
   }
   return out;
 }
 
 void paste(const Image& part, const Tile& t, int scale, Image& out) {
-  const auto row_bytes = static_cast<std::size_t>((t.x1 - t.x0) * scale * out.channels);
+  const auto columns = static_cast<std::size_t>(t.x1 - t.x0) * static_cast<std::size_t>(scale);
   for (int y = t.y0 * scale; y < t.y1 * scale; ++y) {
-    const std::uint8_t* from =
-        part.view().row(y - t.top * scale) + static_cast<std::size_t>((t.x0 - t.left) * scale * out.channels);
-    std::memcpy(out.row(y) + static_cast<std::size_t>(t.x0 * scale * out.channels), from, row_bytes);
+    std::memcpy(out.pixel(y, t.x0 * scale), part.view().pixel(y - t.top * scale, (t.x0 - t.left) * scale),
+                columns * static_cast<std::size_t>(out.channels));
   }
 }
 

@@ -119,7 +119,7 @@ Image upright(const Image& stored, int orientation) {
     const int v = flip_y ? result.height - 1 - y : y;
     for (int x = 0; x < result.width; ++x) {
       const int h = flip_x ? result.width - 1 - x : x;
-      const std::uint8_t* in = stored.view().row(swapped ? h : v) + (swapped ? v : h) * stored.channels;
+      const std::uint8_t* in = swapped ? stored.view().pixel(h, v) : stored.view().pixel(v, h);
       for (int c = 0; c < stored.channels; ++c) *out++ = in[c];
     }
   }

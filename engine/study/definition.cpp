@@ -18,6 +18,7 @@ std::string axis_toml(const Axis& axis) {
 
 std::string rate_list(const std::vector<double>& rates) {
   std::vector<std::string> items;
+  items.reserve(rates.size());
   for (const double rate : rates) items.push_back(value_toml(rate));
   return "[" + join(items) + "]";
 }

@@ -48,6 +48,7 @@ CellResult& result_of(std::vector<CellResult>& results, const std::string& name)
 
 Populations missing_populations(std::vector<CellResult>& results, CellRunner& runner) {
   std::vector<Cell> cells;
+  cells.reserve(results.size());
   for (const auto& result : results) cells.push_back(result.cell);
   Populations populations = all_populations(std::move(cells), runner);
   for (auto& population : populations) {
@@ -244,6 +245,7 @@ std::string plan_text(const Study& study, CellRunner& runner) {
                      counted(populations.size(), "population"));
   for (const auto& population : populations) {
     std::vector<std::string> names;
+    names.reserve(population.size());
     for (const auto& cell : population) names.push_back(cell.name);
     out += fmt::format("\n{}: {}\n", counted(population.size(), "cell"), join(names, " "));
     out += runner.plan(population);

@@ -54,8 +54,10 @@ double scheduled_rate(const Schedule& s, double base, std::int64_t step, std::in
   switch (s.kind) {
     case ScheduleKind::kConstant:
       return base;
-    case ScheduleKind::kStep:
-      return base * std::pow(s.gamma, static_cast<double>(epoch / s.every));
+    case ScheduleKind::kStep: {
+      const std::int64_t drops = epoch / s.every;
+      return base * std::pow(s.gamma, static_cast<double>(drops));
+    }
     case ScheduleKind::kMultistep: {
       const auto passed = std::upper_bound(s.milestones.begin(), s.milestones.end(), epoch) - s.milestones.begin();
       return base * std::pow(s.gamma, static_cast<double>(passed));

@@ -31,7 +31,7 @@ struct TileRow {
 
 // Large tiles read each operand less often, small ones give every multiprocessor of a GPU (108 to 132) something to do.
 // int8 throughout: half the multiplications of bf16 and no conversion of operands.
-constexpr Index kFills = 132 * 128;
+constexpr Index kFills = Index{132} * 128;
 constexpr TileRow kTiles[] = {
     {{0, 128, kFills}, {GemmTile::k128x128, GemmArithmetic::kInt8}, ""},
     {{0, 33, kFills}, {GemmTile::k128x64, GemmArithmetic::kInt8}, ""},

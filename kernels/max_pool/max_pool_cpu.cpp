@@ -56,10 +56,10 @@ void record_max_pool_cpu(Recorder& recorder, const BoundNode& node) {
     const auto [begin, end] = Recorder::part(lines, tasks, context.task);
     for (Index line = begin; line < end; ++line) {
       const float* const from = x.at<const float>(context.replica) + line / g.rows * image;
-      const Index row = line * g.columns * g.channels;
       for (int q = 0; q < g.columns; ++q) {
-        pool_pixel(g, from, static_cast<int>(line % g.rows), q, y.at<float>(context.replica) + row + q * g.channels,
-                   place.at<std::uint8_t>(context.replica) + row + q * g.channels);
+        const Index pixel = (line * g.columns + q) * g.channels;
+        pool_pixel(g, from, static_cast<int>(line % g.rows), q, y.at<float>(context.replica) + pixel,
+                   place.at<std::uint8_t>(context.replica) + pixel);
       }
     }
   });
@@ -74,11 +74,11 @@ void record_max_pool_backward_cpu(Recorder& recorder, const BoundNode& node) {
     const auto [begin, end] = Recorder::part(lines, tasks, context.task);
     for (Index line = begin; line < end; ++line) {
       const Index sample = line / g.height * pooled;
-      float* const to = dx.at<float>(context.replica) + line * g.width * g.channels;
+      float* const to = dx.at<float>(context.replica);
       for (int w = 0; w < g.width; ++w) {
         gradient_pixel(g, dy.at<const float>(context.replica) + sample,
                        place.at<const std::uint8_t>(context.replica) + sample, static_cast<int>(line % g.height), w,
-                       to + w * g.channels);
+                       to + (line * g.width + w) * g.channels);
       }
     }
   });
