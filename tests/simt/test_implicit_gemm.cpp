@@ -110,6 +110,14 @@ TEST_CASE("own convolution: a fused quantizer of every kind") {
   }
 }
 
+TEST_CASE("own convolution: a fused quantizer's codes without the values") {
+  const CodeConv c{.shape = {2, 5, 7, 16, 5, 3, 3, 1, 1}, .quantize = QuantizeAttrs{.range = {0, 15}}};
+  NodeBench cuda(graph_of(c), 0, 1, DeviceKind::kCuda);
+  fill_codes(cuda, 0, c);
+  cuda.run(TaskOrder::kForward, record_implicit_gemm_cuda);
+  check_without_first_output(cuda, record_implicit_gemm_cuda, 1);
+}
+
 TEST_CASE("own convolution: sums near the end of what each arithmetic holds") {
   // 3 * 3 * 57 taps of 255 * 127, or of -128 * 127, are below 2^24.
   for (const GemmArithmetic arithmetic : {GemmArithmetic::kInt8, GemmArithmetic::kBf16}) {
