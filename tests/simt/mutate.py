@@ -71,7 +71,7 @@ def all_mutants():
 
 
 def equivalents():
-    """Keys of mutants that change nothing a test could see; the reasons stand in the file's comments."""
+    """Keys of mutants that change nothing a test could see; the reasons stand in the file's comments. They do not run."""
     lines = (HERE / "mutants" / "equivalent.txt").read_text().splitlines()
     return {line for line in lines if line and not line.startswith("#")}
 
@@ -225,7 +225,7 @@ def report(mutants, results, same):
     """Prints the tables; equivalent mutants count neither as killed nor as survivors."""
     rows, operators = {}, {}
     for m in mutants:
-        outcome = results[m.key] if results[m.key] in VARIANTS else "equivalent" if m.key in same else "survived"
+        outcome = "equivalent" if m.key in same else results[m.key]
         for group, name in ((rows, m.file), (operators, m.operator)):
             group.setdefault(name, Counter())[outcome] += 1
     for title, group in (("file", rows), ("operator", operators)):
@@ -239,10 +239,8 @@ def report(mutants, results, same):
             print(f"| {name} | {sum(c.values())} | {counts} | {share} |")
     print()
     for m in mutants:
-        if results[m.key] == "survived" and m.key not in same:
+        if m.key not in same and results[m.key] == "survived":
             print(f"survived, line {m.line}: {m.key}")
-        elif results[m.key] in VARIANTS and m.key in same:
-            print(f"killed although listed as equivalent: {m.key}")
 
 
 def read_results(path):
@@ -273,7 +271,8 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     mutants = all_mutants()
-    unknown = equivalents() - {m.key for m in mutants}
+    same = equivalents()
+    unknown = same - {m.key for m in mutants}
     if unknown:
         sys.exit("equivalent.txt names mutants that are none:\n" + "\n".join(sorted(unknown)))
     chosen = chosen_mutants(mutants, options)
@@ -293,13 +292,13 @@ def main():
     with open(record, "a" if options.keep else "w", buffering=1) as out, ThreadPoolExecutor(options.jobs) as pool:
 
         def judge(m):
-            if results.get(m.key) in VARIANTS:
+            if m.key in same or results.get(m.key) in VARIANTS:
                 return
             results[m.key] = killer(m, programs, limits, scratch) or "survived"
             out.write(f"{results[m.key]}\t{m.key}\n")
 
         list(pool.map(judge, chosen))
-    report(chosen, results, equivalents())
+    report(chosen, results, same)
 
 
 if __name__ == "__main__":

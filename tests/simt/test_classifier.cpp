@@ -16,17 +16,24 @@ using namespace gridstep::test;
 
 namespace {
 
-// Random logits with ties, and labels; replica 1 has a NaN, replica 2 a label that is no class.
+// Random logits with ties, and labels; replica 1 has a NaN, replica 2 a label that is no class. In the first two
+// samples the largest logit, without which sums overflow, is that of the last class and of the 33rd, a lane's second;
+// the third has logits of such sizes that their sum depends on its order.
 void fill_head(NodeBench& bench, int replica) {
   auto x = bench.in<float>(0, replica);
   auto y = bench.in<std::int32_t>(1, replica);
   std::vector<float> logits = normal_values(static_cast<Index>(x.size()), static_cast<unsigned>(replica) + 1, 2.0f);
   for (std::size_t i = 0; i < logits.size(); i += 3) logits[i] = std::nearbyint(logits[i]);
-  fill(x, logits);
   const int classes = static_cast<int>(x.size() / y.size());
+  logits[static_cast<std::size_t>(classes) - 1] = 150.0f;
+  if (classes > 32 && y.size() > 1) logits[static_cast<std::size_t>(classes) + 32] = 150.0f;
+  for (std::size_t i = 2 * static_cast<std::size_t>(classes); i < 3 * static_cast<std::size_t>(classes); ++i) {
+    if (y.size() > 2) logits[i] *= i % 2 == 0 ? 1e4f : 1e-6f;
+  }
+  fill(x, logits);
   for (std::size_t i = 0; i < y.size(); ++i) y[i] = static_cast<int>(i * 7 + 3) % classes;
   if (replica == 1) x.back() = std::numeric_limits<float>::quiet_NaN();
-  if (replica == 2) y.back() = classes;
+  if (replica == 2) y.back() = y.size() % 3 == 0 ? -1 : classes;
 }
 
 }  // namespace
@@ -149,8 +156,8 @@ TEST_CASE("shortcuts without parameters") {
 }
 
 TEST_CASE("batch normalisation") {
-  for (const Shape& shape :
-       {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 3}, Shape{3, 9, 8, 16}, Shape{2, 7, 5, 37}, Shape{9, 16, 16, 4}}) {
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{1, 7, 9, 3}, Shape{1, 5, 13, 3}, Shape{3, 9, 8, 16},
+                             Shape{2, 7, 5, 37}, Shape{9, 16, 16, 4}}) {
     for (const bool frozen : {false, true}) {
       Graph graph;
       const BatchNormAttrs attrs{.frozen = frozen};
@@ -240,4 +247,13 @@ TEST_CASE("batch normalisation with what follows it") {
       }
     }
   }
+}
+
+TEST_CASE("batch normalisation of which only the codes are wanted") {
+  BatchNormAttrs attrs;
+  attrs.quantize = QuantizeAttrs{.range = {0, 15}};
+  NodeBench cuda(fused_norm({2, 3, 5, 16}, attrs, false), 0, 1, DeviceKind::kCuda);
+  fill_norm(cuda, 0, false);
+  cuda.run(TaskOrder::kForward, record_batch_norm_cuda);
+  check_without_first_output(cuda, record_batch_norm_cuda, 3);
 }

@@ -41,7 +41,7 @@ TEST_CASE("elementwise ops") {
 }
 
 TEST_CASE("image losses") {
-  for (const Shape& shape : {Shape{3, 1, 1, 3}, Shape{2, 5, 7, 3}, Shape{4, 51, 49, 3}}) {
+  for (const Shape& shape : {Shape{3, 1, 1, 3}, Shape{2, 5, 7, 3}, Shape{3, 7, 65, 3}, Shape{4, 51, 49, 3}}) {
     for (const LossKind kind : {LossKind::kMse, LossKind::kL1, LossKind::kCharbonnier}) {
       Graph graph;
       const ValueId a = graph.add_input("a", {shape, DType::kF32}), b = graph.add_input("b", {shape, DType::kU8});
@@ -51,6 +51,26 @@ TEST_CASE("image losses") {
       check_node(graph, 1, {record_image_loss_backward_cuda, fill_with_nan});
     }
   }
+}
+
+TEST_CASE("image losses off the vector grid") {
+  Graph graph;
+  const Shape shape{1, 43, 47, 3};
+  const ValueId a = graph.add_input("a", {shape, DType::kF32}), b = graph.add_input("b", {shape, DType::kU8});
+  graph.add_node("loss", image_loss_op(), ImageLossAttrs{LossKind::kL1}, {a, b});
+  NodeBench bench(graph, 0, 1, DeviceKind::kCuda);
+  fill_randomly(bench, 0);
+  bench.run(TaskOrder::kForward, record_image_loss_cuda);
+  const double aligned = bench.out<double>(0)[0];
+  std::vector<float> moved(bench.in<float>(0).size() + 1);
+  std::copy(bench.in<float>(0).begin(), bench.in<float>(0).end(), moved.begin() + 1);
+  BoundNode bound = bench.bound();
+  bound.in[0].data = reinterpret_cast<std::byte*>(moved.data() + 1);
+  Recorder recorder(bench.device(), 1, &bench.params(), &bench.status());
+  record_image_loss_cuda(recorder, bound);
+  bench.out<double>(0)[0] = 0.0;
+  for (const Launch& launch : recorder.take_launches()) launch.run({});
+  CHECK(bench.out<double>(0)[0] == aligned);
 }
 
 TEST_CASE("pixel shuffle") {

@@ -72,8 +72,8 @@ TEST_CASE("quantizers of every kind") {
 TEST_CASE("quantizers of awkward shapes") {
   for (const bool per_channel : {false, true}) {
     const QuantizeAttrs attrs{.range = {-128, 127}, .per_channel = per_channel, .gradient_scale = 0.1f};
-    for (const Shape& shape :
-         {Shape{1}, Shape{3}, Shape{2, 2048}, Shape{3, 4097}, Shape{2, 4096 * 2 + 5}, Shape{7, 75}}) {
+    for (const Shape& shape : {Shape{1}, Shape{3}, Shape{2, 1}, Shape{5, 819}, Shape{2, 2048}, Shape{4, 4093},
+                               Shape{3, 4097}, Shape{2, 4096 * 2 + 5}, Shape{7, 75}}) {
       check_quantizer(shape, attrs);
     }
   }
@@ -84,25 +84,27 @@ TEST_CASE("a NaN becomes code 0 and a fault of its replica") {
     QuantizeAttrs attrs{.range = {0, 15}};
     attrs.fake = fake;
     const Graph graph = quantizer_graph({2, 2053}, attrs);
-    NodeCase test = case_of(record_quantize_cuda, attrs);
-    test.fill = [fill_all = test.fill](NodeBench& bench, int replica) {
-      fill_all(bench, replica);
-      if (replica == 1) bench.in<float>(0, replica)[4097] = std::numeric_limits<float>::quiet_NaN();
-    };
-    check_node(graph, 0, test);
+    for (const std::size_t place : {0u, 4097u, 4105u}) {
+      NodeCase test = case_of(record_quantize_cuda, attrs);
+      test.fill = [fill_all = test.fill, place](NodeBench& bench, int replica) {
+        fill_all(bench, replica);
+        if (replica == 1) bench.in<float>(0, replica)[place] = std::numeric_limits<float>::quiet_NaN();
+      };
+      check_node(graph, 0, test);
+    }
   }
 }
 
 TEST_CASE("memory off the vector grid, and dx unwanted") {
   const QuantizeAttrs attrs{.range = {-8, 7}, .activation = FusedActivation::kTanh};
-  const Graph graph = quantizer_graph({3, 1000}, attrs);
+  const Graph graph = quantizer_graph({5, 1000}, attrs);
   NodeBench aligned(graph, 1, 1, DeviceKind::kCuda);
   fill_quantizer(aligned, 0, attrs);
   aligned.run(TaskOrder::kForward, record_quantize_backward_cuda);
 
   NodeBench moved(graph, 1, 1, DeviceKind::kCuda);
   fill_quantizer(moved, 0, attrs);
-  std::vector<float> dx(3001, -1.0f);
+  std::vector<float> dx(5001, -1.0f);
   for (const bool wanted : {true, false}) {
     BoundNode bound = moved.bound();
     bound.out[0].data = wanted ? reinterpret_cast<std::byte*>(dx.data() + 1) : nullptr;
