@@ -106,4 +106,15 @@ const std::byte* block_at(const Frame& frame, std::uint64_t offset, std::uint64_
   return frame.blocks.data() + offset;
 }
 
+std::int64_t whole_number(const nlohmann::ordered_json& entry, std::int64_t lo, std::int64_t hi) {
+  const bool fits =
+      entry.is_number_unsigned() ? entry.get<std::uint64_t>() <= std::uint64_t{INT64_MAX} : entry.is_number_integer();
+  const std::int64_t number = fits ? entry.get<std::int64_t>() : 0;
+  if (!fits || number < lo || number > hi) {
+    fail<DataError>("its index has {} where a whole number from {} to {} belongs",
+                    entry.is_number() ? entry.dump() : entry.type_name(), lo, hi);
+  }
+  return number;
+}
+
 }  // namespace gridstep

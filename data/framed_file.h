@@ -56,4 +56,7 @@ void require_unchanged(FileWatch& watch, std::span<const std::byte> file, const 
 // `size` bytes at `offset` of the blocks; throws DataError when they do not lie there.
 const std::byte* block_at(const Frame& frame, std::uint64_t offset, std::uint64_t size);
 
+// An entry of an index that must be a whole number from lo to hi; throws DataError.
+std::int64_t whole_number(const nlohmann::ordered_json& entry, std::int64_t lo, std::int64_t hi);
+
 }  // namespace gridstep

@@ -48,6 +48,7 @@ std::vector<Named> in_list(const fs::path& root, const std::string& split) {
     if (end == std::string::npos)
       fail<DataError>("{}: line {}: '{}' is not a path, a blank and a class", file.string(), line.number, line.text);
     const std::string name = line.text.substr(0, end + 1);
+    require_below(name, line.number, file);
     std::error_code error;
     const fs::path below = root / split / name;
     photos.push_back({line.text.substr(blank + 1), {name, fs::exists(below, error) ? below : root / name, 0}});

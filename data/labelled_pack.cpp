@@ -1,6 +1,6 @@
 #include "data/labelled_pack.h"
 
-#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,16 +19,13 @@ void read(LabelledImages& images) {
   const Json index = Json::parse(frame.index.begin(), frame.index.end());
   images.pack_digest = frame.digest;
   images.layout = index.at("layout").get<std::string>();
-  images.side = index.at("side").get<int>();
+  images.side = static_cast<int>(whole_number(index.at("side"), 1, kMaxSide));
   images.class_names = index.at("classes").get<std::vector<std::string>>();
-  images.labels = index.at("labels").get<std::vector<std::int32_t>>();
   for (const Json& s : index.at("skipped"))
     images.skipped.push_back({s.at("name").get<std::string>(), s.at("reason").get<std::string>()});
-  if (images.side < 1 || images.side > kMaxSide) fail<DataError>("a side of {} in its index", images.side);
-  const auto classes = static_cast<std::int64_t>(images.class_names.size());
-  const bool known = std::all_of(images.labels.begin(), images.labels.end(),
-                                 [&](std::int32_t label) { return label >= 0 && label < classes; });
-  if (!known) fail<DataError>("a label in its index is none of the {} classes", classes);
+  for (const Json& label : index.at("labels"))
+    images.labels.push_back(static_cast<std::int32_t>(whole_number(label, 0, std::ssize(images.class_names) - 1)));
+  if (images.labels.empty()) fail<DataError>("it holds no images");
   const auto side = static_cast<std::uint64_t>(images.side);
   const std::byte* pixels = block_at(frame, kFrameAlignment, images.labels.size() * side * side * 3);
   images.mapped = reinterpret_cast<const std::uint8_t*>(pixels);

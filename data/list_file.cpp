@@ -21,16 +21,14 @@ std::string_view without_blanks_behind(std::string_view line) {
   return line.substr(0, line.find_last_not_of(" \t\r") + 1);
 }
 
-// A list comes with the data: it must not lead out of the data's folder.
-void check_path(const ListLine& line, const fs::path& file) {
-  const fs::path path = line.text;
-  const bool upwards = std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
-  if (upwards || path.is_absolute() || line.text.find('\0') != std::string::npos)
-    fail<DataError>("{}: line {}: '{}' is not a path below the data set's folder", file.string(), line.number,
-                    line.text);
-}
-
 }  // namespace
+
+void require_below(const std::string& name, std::size_t line, const fs::path& file) {
+  const fs::path path = name;
+  const bool upwards = std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
+  if (upwards || path.is_absolute() || name.find('\0') != std::string::npos)
+    fail<DataError>("{}: line {}: '{}' is not a path below the data set's folder", file.string(), line, name);
+}
 
 std::vector<ListLine> parse_list(std::string_view content, const fs::path& file) {
   if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
@@ -41,7 +39,7 @@ std::vector<ListLine> parse_list(std::string_view content, const fs::path& file)
     content.remove_prefix(std::min(end + 1, content.size()));
     if (text.empty()) continue;
     lines.push_back({number, std::string(text)});
-    check_path(lines.back(), file);
+    require_below(lines.back().text, number, file);
   }
   return lines;
 }

@@ -14,19 +14,18 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kMagic("GSPACK\r\n", 8);
 
-int positive_int(const Json& value) {
-  const auto number = value.get<std::int64_t>();
-  if (number < 1 || number > std::numeric_limits<int>::max()) fail<DataError>("a size of {} in its index", number);
-  return static_cast<int>(number);
+int whole_int(const Json& entry, int lo) {
+  return static_cast<int>(whole_number(entry, lo, std::numeric_limits<int>::max()));
 }
 
 // The pixels an index entry speaks of, which must lie between the head and the index.
 ImageView plane_view(const Json& entry, const Frame& frame) {
-  ImageView view{positive_int(entry.at("h")), positive_int(entry.at("w")), positive_int(entry.at("c")), nullptr};
+  ImageView view{whole_int(entry.at("h"), 1), whole_int(entry.at("w"), 1), whole_int(entry.at("c"), 1), nullptr};
   const auto sides = static_cast<std::uint64_t>(view.height) * static_cast<std::uint64_t>(view.width);
   const auto channels = static_cast<std::uint64_t>(view.channels);
   if (sides > frame.blocks.size() / channels) fail<DataError>("an entry of its index points outside the pixels");
-  const std::byte* pixels = block_at(frame, entry.at("offset").get<std::uint64_t>(), sides * channels);
+  const auto offset = static_cast<std::uint64_t>(whole_number(entry.at("offset"), 0, INT64_MAX));
+  const std::byte* pixels = block_at(frame, offset, sides * channels);
   view.pixels = reinterpret_cast<const std::uint8_t*>(pixels);
   return view;
 }
@@ -88,19 +87,21 @@ void Pack::read(std::span<const std::byte> file) {
   meta_.dataset = index.at("dataset").get<std::string>();
   meta_.split = index.at("split").get<std::string>();
   meta_.layout = index.at("layout").get<std::string>();
-  meta_.scale = positive_int(index.at("scale"));
+  meta_.scale = whole_int(index.at("scale"), 1);
   meta_.border = parse_border(index.at("border").get<std::string>());
-  meta_.limit = index.at("limit").get<int>();
-  meta_.official_lr = index.at("official_lr").get<int>();
+  meta_.limit = whole_int(index.at("limit"), 0);
+  meta_.official_lr = whole_int(index.at("official_lr"), 0);
   for (const Json& s : index.at("skipped"))
     meta_.skipped.push_back({s.at("name").get<std::string>(), s.at("reason").get<std::string>()});
   for (const Json& p : index.at("photos")) {
     SrPhoto photo{p.at("name").get<std::string>(), plane_view(p.at("lr"), frame), plane_view(p.at("hr"), frame)};
-    if (photo.hr.height != photo.lr.height * meta_.scale || photo.hr.width != photo.lr.width * meta_.scale ||
+    const std::int64_t scale = meta_.scale;
+    if (photo.hr.height != photo.lr.height * scale || photo.hr.width != photo.lr.width * scale ||
         photo.hr.channels != photo.lr.channels)
       fail<DataError>("the sizes of '{}' do not fit the scale", photo.name);
     photos_.push_back(std::move(photo));
   }
+  if (photos_.empty()) fail<DataError>("it holds no photos");
 }
 
 }  // namespace gridstep

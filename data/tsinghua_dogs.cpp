@@ -1,9 +1,10 @@
 // Tsinghua Dogs (Zou, Zhang, Mu, Zheng, Zhang, Computational Visual Media 6(4), 2020): photos in folders
 // <count>-<id>-<breed>, and the official lists of the two splits. The class is the rank of the id among those of both
 // lists: id - 1 where the lists are whole.
+#include <algorithm>
 #include <array>
 #include <map>
-#include <regex>
+#include <optional>
 
 #include "data/labelled_photos.h"
 #include "data/list_file.h"
@@ -44,16 +45,29 @@ std::string found_in(const fs::path& root) {
       options.split, options.root.string(), what, found_in(options.root), root, root);
 }
 
-// "1043-n000001-Shiba_Dog/n100001.jpeg"
+// "1043-n000001-Shiba_Dog/n100001.jpeg": count, id, breed, photo. Not by std::regex, whose recursion grows with a line.
+std::optional<Dog> parse_dog(const std::string& line) {
+  constexpr std::string_view kDigits = "0123456789";
+  constexpr std::size_t kIdLength = 7;
+  const std::size_t count = std::min(line.find_first_not_of(kDigits), line.size());
+  const std::string_view rest = std::string_view(line).substr(count);
+  const bool has_id =
+      rest.starts_with("-n") && rest.find_first_not_of(kDigits, 2) == 1 + kIdLength && rest[1 + kIdLength] == '-';
+  const std::size_t slash = rest.find('/');
+  if (count == 0 || !has_id || slash == rest.npos) return std::nullopt;
+  const std::string_view breed = rest.substr(2 + kIdLength, slash - 2 - kIdLength), photo = rest.substr(slash + 1);
+  if (breed.empty() || photo.empty() || photo.find('/') != photo.npos) return std::nullopt;
+  return Dog{std::string(rest.substr(1, kIdLength)), std::string(breed), line};
+}
+
 std::vector<Dog> read_dogs(const fs::path& file) {
-  static const std::regex kForm("[0-9]+-(n[0-9]{6})-([^/]+)/[^/]+");
   std::vector<Dog> dogs;
   for (const ListLine& line : read_list(file)) {
-    std::smatch match;
-    if (!std::regex_match(line.text, match, kForm))
+    std::optional<Dog> dog = parse_dog(line.text);
+    if (!dog)
       fail<DataError>("{}: line {}: '{}' is not of the form <count>-<id>-<breed>/<photo>", file.string(), line.number,
                       line.text);
-    dogs.push_back({match[1], match[2], line.text});
+    dogs.push_back(std::move(*dog));
   }
   if (dogs.empty()) fail<DataError>("{}: the list is empty", file.string());
   return dogs;

@@ -3,12 +3,24 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "engine/base/file.h"
 #include "engine/io/safetensors.h"
 
 namespace gridstep {
+
+// What a checkpoint says of its cell besides the network.
+struct CellRecord {
+  std::string fault;                         // why it diverged; empty: it did not
+  std::map<std::string, double> last, best;  // metrics by name
+  std::int64_t best_epoch = -1;
+};
+
+std::string record_text(const CellRecord& record);    // the metadata entry "progress"
+CellRecord read_record(const SafetensorsFile& file);  // throws DataError naming the file
 
 fs::path checkpoint_path(const fs::path& cell_folder, const char* which);  // "last", "best", "previous"
 

@@ -170,11 +170,7 @@ void Training::load() {
     }
     step = state.step;
     status.push_back(state.status);
-    const Json saved = Json::parse(state.extra.at("progress"));
-    p.fault = saved.at("fault").get<std::string>();
-    p.last = saved.at("last").get<std::map<std::string, double>>();
-    p.best = saved.at("best").get<std::map<std::string, double>>();
-    p.best_epoch = saved.at("best_epoch").get<std::int64_t>();
+    static_cast<CellRecord&>(p) = read_record(file);
     p.seconds_before = trim_metrics(p.folder / "metrics.jsonl", step / steps_per_epoch_);
   }
   population_.store().upload_status(status);
@@ -310,12 +306,11 @@ void Training::save(const char* which) {
 void Training::save_cell(std::size_t i, const char* which, const std::vector<ReplicaStatus>& status) {
   const CellProgress& p = progress_[i];
   const ReplicaSettings& settings = population_.replicas()[i];
-  const Json saved{{"fault", p.fault}, {"last", p.last}, {"best", p.best}, {"best_epoch", p.best_epoch}};
   const Phase& phase = population_.phase();
   CheckpointState state;
   state.step = population_.steps_done();
   state.status = status[i];
-  state.extra = {{"progress", saved.dump()},
+  state.extra = {{"progress", record_text(p)},
                  {"config", portable_config(cells_[i]->config)},
                  {"data", task_->data_digest()},
                  {"quantized", phase.quantized ? "1" : "0"},

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/gridstep/cell_checkpoints.h"
 #include "apps/gridstep/training_task.h"
 #include "engine/study/runner.h"
 #include "engine/train/checkpoint.h"
@@ -16,11 +17,8 @@
 namespace gridstep {
 
 // What one replica carries from epoch to epoch beside its parameters. Saved with every checkpoint.
-struct CellProgress {
-  fs::path folder;  // cells/<name>
-  std::string fault;
-  std::map<std::string, double> last, best;  // metrics by name
-  std::int64_t best_epoch = -1;
+struct CellProgress : CellRecord {
+  fs::path folder;              // cells/<name>
   double seconds_before = 0.0;  // spent before the resume
 };
 

@@ -74,11 +74,9 @@ class Reader {
   png_infop info_ = nullptr;
 };
 
-// Texts and profiles are not used; skipping them spares inflating them.
-void skip_unused_chunks(png_structp png) {
-  static const png_byte kNames[] = "iCCP\0iTXt\0tEXt\0zTXt\0eXIf\0sPLT\0hIST";
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kNames, static_cast<int>(sizeof kNames / 5));
-}
+// Of the chunks only IHDR, PLTE, tRNS, IDAT and IEND are used. The others must not be read: libpng takes as much memory
+// for some of them (pCAL, sCAL) as they claim to be long, up to 2 GiB, before it looks whether the file has it.
+void skip_unused_chunks(png_structp png) { png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1); }
 
 // (P, colours + 1) with alpha last -> (P, colours), in place.
 void composite_over_white(Image& image) {

@@ -13,8 +13,10 @@
 namespace gridstep {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr std::size_t kMaxNames = 1'000'000, kMaxRank = 64;
+constexpr std::string_view kMetadata = "__metadata__";
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian");
 
 struct TypeName {
@@ -85,20 +87,95 @@ ArrayView parse_entry(const std::string& name, const Json& entry, std::span<cons
   return view;
 }
 
-// Keys of one JSON object must differ; the parser itself would keep the last.
-Json parse_header(std::string_view text) {
-  if (text.find('\0') != text.npos) throw DataError("there is a NUL in it");  // the parser would stop there
-  std::vector<std::set<std::string>> keys;
-  const auto callback = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      fail<DataError>("the header names {} twice", parsed.dump());
+// Reads the header entry by entry. Each is used when it is complete and dropped then, so that time and memory are in
+// proportion to the header; what no entry can have is refused before it is kept.
+class HeaderReader {
+ public:
+  // `what` names the entry in work, for messages.
+  HeaderReader(std::span<const std::byte> data, std::string& what) : data_(data), what_(what) {}
+
+  void read(std::string_view text) {
+    if (text.find('\0') != text.npos) throw DataError("there is a NUL in it");  // the parser would stop there
+    try {
+      const Json rest = Json::parse(text, [&](int depth, Event event, Json& parsed) {
+        if (depth == 0 && event != Event::object_start && event != Event::object_end)
+          throw DataError("its header is not an object");
+        return keep(depth, event, parsed);
+      });
+    } catch (const Json::parse_error&) {
+      what_ = "the header";
+      throw;
+    }
+    what_ = "the header";
+  }
+
+  std::vector<ArrayView> arrays;
+  std::map<std::string, std::string> metadata;
+
+ private:
+  using Event = Json::parse_event_t;
+
+  // Of the parser's events; `depth` counts what is open around it. Whether the parser keeps the value.
+  bool keep(int depth, Event event, const Json& parsed) {
+    if (event == Event::key && depth == 1) {
+      begin_entry(parsed.get<std::string>());
+    } else if (event == Event::key) {
+      add_key(parsed.get<std::string>());
+    } else if (depth == 1 && event == Event::object_end) {
+      end_entry(parsed);
+      return false;
+    } else if (depth == 1 && event != Event::object_start) {
+      throw DataError("it is not an object");
+    } else if (depth > 1) {
+      check_value(depth, event, parsed);
     }
     return true;
-  };
-  return Json::parse(text, callback);
-}
+  }
+
+  // Keys of one JSON object must differ; the parser itself would keep the last.
+  void begin_entry(std::string name) {
+    what_ = "'" + name + "'";
+    if (!names_.insert(name).second) fail<DataError>("the header names it twice");
+    if (names_.size() > kMaxNames) fail<DataError>("the header names more than {} arrays", kMaxNames);
+    name_ = std::move(name);
+    keys_.clear();
+  }
+
+  bool is_metadata() const { return name_ == kMetadata; }
+
+  void add_key(std::string key) {
+    if (!keys_.insert(key).second) fail<DataError>("it names '{}' twice", key);
+    if (keys_.size() > kMaxNames) fail<DataError>("it has more than {} entries", kMaxNames);
+    if (!is_metadata() && key != "dtype" && key != "shape" && key != "data_offsets")
+      fail<DataError>("it has '{}' besides dtype, shape and data_offsets", key);
+    key_ = std::move(key);
+  }
+
+  void check_value(int depth, Event event, const Json& parsed) {
+    if (event == Event::object_start) fail<DataError>("its {} is an object", key_);
+    if (event == Event::array_start) {
+      if (depth > 2 || is_metadata()) fail<DataError>("its {} has a list where none belongs", key_);
+      length_ = 0;
+    }
+    if (event != Event::value) return;
+    if (is_metadata() && !parsed.is_string()) fail<DataError>("its {} is not a text", key_);
+    if (depth > 2 && ++length_ > kMaxRank) fail<DataError>("its {} has more than {} numbers", key_, kMaxRank);
+  }
+
+  void end_entry(const Json& entry) {
+    if (is_metadata()) {
+      metadata = entry.get<std::map<std::string, std::string>>();
+    } else {
+      arrays.push_back(parse_entry(name_, entry, data_));
+    }
+  }
+
+  std::span<const std::byte> data_;
+  std::string& what_;
+  std::set<std::string> names_, keys_;  // of the header, of the entry in work
+  std::string name_, key_;
+  std::size_t length_ = 0;
+};
 
 template <class T, class F>
 std::vector<float> converted(const ArrayView& array, F to_float) {
@@ -155,13 +232,13 @@ std::vector<float> floats_of(const ArrayView& array, const fs::path& path) {
 
 void write_safetensors(const fs::path& path, const std::vector<ArrayView>& arrays,
                        const std::map<std::string, std::string>& metadata) {
-  Json header = Json::object();
+  auto header = nlohmann::ordered_json::object();  // in the order given
   auto entries = metadata;
   entries[kChecksumKey] = checksum_of(arrays, metadata);
-  header["__metadata__"] = entries;
+  header[std::string(kMetadata)] = entries;
   std::uint64_t offset = 0;
   for (const ArrayView& a : arrays) {
-    GS_CHECK(!header.contains(a.name) && a.name != "__metadata__", "{}: '{}' cannot name a second array", path.string(),
+    GS_CHECK(!header.contains(a.name) && a.name != kMetadata, "{}: '{}' cannot name a second array", path.string(),
              a.name);
     header[a.name] = {{"dtype", a.type()}, {"shape", a.shape}, {"data_offsets", {offset, offset + a.data.size()}}};
     offset += a.data.size();
@@ -187,17 +264,11 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
     if (length > kMaxHeader || length > bytes.size() - sizeof length) {
       fail<DataError>("its header claims {} bytes, the file has {}", length, bytes.size());
     }
-    const Json header = parse_header({reinterpret_cast<const char*>(bytes.data()) + sizeof length, length});
-    if (!header.is_object()) throw DataError("its header is not an object");
     const auto data = bytes.subspan(sizeof length + length);
-    for (const auto& [name, entry] : header.items()) {
-      what = "'" + name + "'";
-      if (name == "__metadata__") {
-        metadata_ = entry.get<std::map<std::string, std::string>>();
-      } else {
-        arrays_.push_back(parse_entry(name, entry, data));
-      }
-    }
+    HeaderReader header(data, what);
+    header.read({reinterpret_cast<const char*>(bytes.data()) + sizeof length, length});
+    arrays_ = std::move(header.arrays);
+    metadata_ = std::move(header.metadata);
     what = "the data";
     std::vector<const ArrayView*> order;
     for (const ArrayView& a : arrays_) order.push_back(&a);

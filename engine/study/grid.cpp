@@ -137,14 +137,15 @@ std::vector<Cell> expand_cells(const Study& study) {
   constexpr std::size_t kMaxCells = 100000;
   check_variants(study);
   const auto order = nesting_order(study);
-  std::size_t count = 1;
-  for (const Axis* axis : order) {
-    count *= axis->values.size();
-    if (count > kMaxCells) fail<ConfigError>("[grid] has more than {} cells: take values out of its axes", kMaxCells);
-  }
   std::vector<const Variant*> variants;
   for (const auto& variant : study.variants) variants.push_back(&variant);
   if (variants.empty()) variants.push_back(nullptr);
+  std::size_t count = 1;
+  for (const Axis* axis : order) {
+    count *= axis->values.size();
+    if (count * variants.size() > kMaxCells)
+      fail<ConfigError>("[grid] has more than {} cells: take values out of its axes", kMaxCells);
+  }
   std::vector<Cell> cells;
   for (const Variant* variant : variants) {
     for (std::size_t number = 0; number < count; ++number) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -62,6 +63,40 @@ void flatten_toml(const toml::table& table, const std::string& path, const std::
   }
 }
 
+// The parser goes down tables of tables by recursion, and so do we: a key of very many parts would end the stack.
+void check_key_depth(std::string_view toml, const std::string& source) {
+  constexpr int kMaxParts = 100;
+  int dots = 0, line = 1;
+  char before = '\n';
+  for (const char c : toml) {
+    if (c == '\n') ++line;
+    if (std::string_view("=,[]{}#\n").find(c) != std::string_view::npos) dots = 0;
+    if (c == '.' && before != '.') ++dots;  // ellipses in comments are no keys
+    if (dots > kMaxParts) fail<ConfigError>("{}:{}: a key of more than {} parts", source, line, kMaxParts);
+    before = c;
+  }
+}
+
+// The parser itself would keep the last of two equal keys, and any depth.
+nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
+  using Event = nlohmann::ordered_json::parse_event_t;
+  constexpr int kMaxDepth = 16;
+  std::vector<std::set<std::string>> keys;
+  const auto check = [&](int depth, Event event, const nlohmann::ordered_json& parsed) {
+    if (depth > kMaxDepth) fail<ConfigError>("{}: nested deeper than {} levels", source, kMaxDepth);
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second)
+      fail<ConfigError>("{}: an object names '{}' twice", source, parsed.get<std::string>());
+    return true;
+  };
+  try {
+    return nlohmann::ordered_json::parse(text, check);
+  } catch (const json::exception& e) {
+    fail<ConfigError>("{}: this is not valid JSON: {}", source, e.what());
+  }
+}
+
 // Ordered: variants keep the order of the file.
 void flatten_json(const nlohmann::ordered_json& object, const std::string& path, const std::string& source,
                   std::vector<Entry>& out) {
@@ -79,13 +114,10 @@ std::vector<Entry> read_entries(std::string_view text, const std::string& source
   std::vector<Entry> entries;
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first != std::string_view::npos && text[first] == '{') {
-    try {
-      flatten_json(nlohmann::ordered_json::parse(text), "", source, entries);
-    } catch (const json::exception& e) {
-      fail<ConfigError>("{}: this is not valid JSON: {}", source, e.what());
-    }
+    flatten_json(parse_json(text, source), "", source, entries);
     return entries;
   }
+  check_key_depth(text, source);
   try {
     flatten_toml(toml::parse(text), "", source, entries);
   } catch (const toml::parse_error& e) {
@@ -97,6 +129,9 @@ std::vector<Entry> read_entries(std::string_view text, const std::string& source
 }
 
 // --- values ---
+
+// For messages. Arguments of --set need not be UTF-8.
+std::string shown(const json& raw) { return raw.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 std::optional<Value> to_value(const json& raw) {
   if (raw.is_boolean()) return raw.get<bool>();
@@ -111,14 +146,14 @@ std::optional<Value> to_value(const json& raw) {
 
 Value require_value(const json& raw, std::string_view key, const std::string& origin) {
   auto value = to_value(raw);
-  if (!value) fail<ConfigError>("{}: {} = {}: no key takes such a value", origin, key, raw.dump());
+  if (!value) fail<ConfigError>("{}: {} = {}: no key takes such a value", origin, key, shown(raw));
   return *value;
 }
 
 double require_rate(const json& raw, std::string_view key, const std::string& origin) {
   const double rate = raw.is_number() ? raw.get<double>() : 0.0;
   if (!(rate > 0 && rate < 1e6)) {
-    fail<ConfigError>("{}: {} = {}: expected a learning rate, a number above 0", origin, key, raw.dump());
+    fail<ConfigError>("{}: {} = {}: expected a learning rate, a number above 0", origin, key, shown(raw));
   }
   return rate;
 }
@@ -127,8 +162,8 @@ double require_rate(const json& raw, std::string_view key, const std::string& or
 
 void apply_grid(Study& study, const std::string& key, const json& raw, const std::string& origin) {
   if (find_key(key) != nullptr && !raw.is_array()) {
-    fail<ConfigError>("{}: grid axis '{}' = {}: expected a list of values, as in [{}]", origin, key, raw.dump(),
-                      raw.dump());
+    fail<ConfigError>("{}: grid axis '{}' = {}: expected a list of values, as in [{}]", origin, key, shown(raw),
+                      shown(raw));
   }
   Axis axis{key, {}, origin};
   if (raw.is_array()) {
@@ -143,7 +178,7 @@ void apply_variant(Study& study, const std::string& path, const json& raw, const
   const std::string name = path.substr(0, dot);
   if (dot == std::string::npos) {
     if (!raw.is_object()) {
-      fail<ConfigError>("{}: variant.{} = {}: expected a table of keys, as in [variant.{}]", origin, name, raw.dump(),
+      fail<ConfigError>("{}: variant.{} = {}: expected a table of keys, as in [variant.{}]", origin, name, shown(raw),
                         name);
     }
     study.set_variant(name, "start", std::string(), origin);
@@ -169,7 +204,7 @@ std::int64_t require_count(const json& raw, std::string_view key, std::int64_t l
   const auto value = to_value(raw);
   const auto* count = value ? std::get_if<std::int64_t>(&*value) : nullptr;
   if (count == nullptr || *count < lo || *count > hi) {
-    fail<ConfigError>("{}: tune.{} = {}: expected a whole number, {} to {}", origin, key, raw.dump(), lo, hi);
+    fail<ConfigError>("{}: tune.{} = {}: expected a whole number, {} to {}", origin, key, shown(raw), lo, hi);
   }
   return *count;
 }
@@ -177,13 +212,13 @@ std::int64_t require_count(const json& raw, std::string_view key, std::int64_t l
 void apply_tune_rates(Tuning& tune, const std::string& key, const json& raw, const std::string& origin) {
   if (key == "rates") {
     if (raw != "auto")
-      fail<ConfigError>("{}: tune.rates = {}: expected \"auto\" or a table of lists", origin, raw.dump());
+      fail<ConfigError>("{}: tune.rates = {}: expected \"auto\" or a table of lists", origin, shown(raw));
     tune.rates.clear();
     return;
   }
   const std::string optimizer = require_optimizer(key.substr(key.find('.') + 1), "tune.rates", origin);
   if (!raw.is_array() || raw.empty()) {
-    fail<ConfigError>("{}: tune.{} = {}: expected a list of learning rates", origin, key, raw.dump());
+    fail<ConfigError>("{}: tune.{} = {}: expected a list of learning rates", origin, key, shown(raw));
   }
   std::vector<double> rates;
   for (const auto& item : raw) rates.push_back(require_rate(item, "tune." + key, origin));
@@ -295,7 +330,11 @@ bool is_file_safe(std::string_view name) {
 Study parse_study(std::string_view text, const std::string& source) {
   Study study;
   const auto entries = read_entries(text, source);
-  for (const auto& entry : entries) apply_entry(study, entry);
+  std::set<std::string> paths;  // "train.seed" is also [train] with seed
+  for (const auto& entry : entries) {
+    if (!paths.insert(entry.path).second) fail<ConfigError>("{}: '{}' is set twice", entry.origin, entry.path);
+    apply_entry(study, entry);
+  }
   for (const auto& entry : entries) {
     if (study.find_axis(entry.path) != nullptr) {
       fail<ConfigError>("{}: '{}' is set here and is a grid axis too ({}): keep one of them", entry.origin, entry.path,

@@ -1,5 +1,8 @@
 #include "engine/train/checkpoint.h"
 
+#include <charconv>
+#include <cstdlib>
+
 #include "engine/base/error.h"
 #include "engine/train/stored_layout.h"
 
@@ -22,18 +25,25 @@ void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, 
   from_stored(info.shape, floats_of(array, path), flat.data() + store.offset(static_cast<int>(p)));
 }
 
+[[noreturn]] void fail_number(const SafetensorsFile& file, const std::string& key) {
+  fail<DataError>("{}: metadata entry '{}' is '{}', not a number that can stand there", file.path().string(), key,
+                  file.metadata(key));
+}
+
 template <class T>
-T number(const SafetensorsFile& file, const std::string& key) {
+T whole_number(const SafetensorsFile& file, const std::string& key) {
   const std::string& text = file.metadata(key);
   T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < T{0}) fail_number(file, key);
+  return value;
+}
+
+double real_number(const SafetensorsFile& file, const std::string& key) {
+  const std::string& text = file.metadata(key);
   char* end = nullptr;
-  if constexpr (std::is_floating_point_v<T>) {
-    value = std::strtod(text.c_str(), &end);
-  } else {
-    value = static_cast<T>(std::strtoull(text.c_str(), &end, 10));
-  }
-  if (text.empty() || *end != '\0')
-    fail<DataError>("{}: metadata entry '{}' is '{}', not a number", file.path().string(), key, text);
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || end != text.c_str() + text.size()) fail_number(file, key);
   return value;
 }
 
@@ -78,13 +88,13 @@ CheckpointState read_state(const SafetensorsFile& file) {
     fail<DataError>("{} has format '{}', wanted {}", file.path().string(), file.metadata("format"), kFormat);
   file.metadata(kChecksumKey);  // that it holds was seen when the file was opened
   CheckpointState state;
-  state.step = number<std::int64_t>(file, "step");
-  state.status.first_fault = number<std::uint64_t>(file, "first_fault");
-  state.status.inexact = number<std::uint64_t>(file, "inexact");
-  state.status.clipped = number<std::uint64_t>(file, "clipped");
-  state.status.clippable = number<std::uint64_t>(file, "clippable");
-  state.status.loss_sum = number<double>(file, "loss_sum");
-  state.status.loss_count = number<std::uint64_t>(file, "loss_count");
+  state.step = whole_number<std::int64_t>(file, "step");
+  state.status.first_fault = whole_number<std::uint64_t>(file, "first_fault");
+  state.status.inexact = whole_number<std::uint64_t>(file, "inexact");
+  state.status.clipped = whole_number<std::uint64_t>(file, "clipped");
+  state.status.clippable = whole_number<std::uint64_t>(file, "clippable");
+  state.status.loss_sum = real_number(file, "loss_sum");
+  state.status.loss_count = whole_number<std::uint64_t>(file, "loss_count");
   state.extra = file.metadata();
   return state;
 }

@@ -2,6 +2,7 @@
 #include "data/labelled_photos.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "data/codecs/encode.h"
 #include "data/labelled_pack.h"
@@ -127,6 +128,11 @@ TEST_CASE("a list of paths and classes; classes that are numbers are sorted as n
   CHECK(train.class_names() == std::vector<std::string>{"9", "10"});
   CHECK(train.labels() == std::vector<std::int32_t>{1, 0});
   CHECK(open_labelled_dataset(place.options("image_folder", "val")).labels() == std::vector<std::int32_t>{0});
+  for (const char* line : {"..\t9", "photos 0/.. 9", "photos 0/..  9"}) {
+    write_bytes(place.root / "train.txt", std::string("photos 1/1.png 9\n") + line);
+    CHECK_THROWS_WITH(open_labelled_dataset(place.options("image_folder")),
+                      Contains("train.txt") && Contains("line 2") && Contains("not a path below"));
+  }
   write_bytes(place.root / "train.txt", "photo\n");
   CHECK_THROWS_WITH(open_labelled_dataset(place.options("image_folder")), Contains("train.txt") && Contains("line 1"));
 }
@@ -185,4 +191,46 @@ TEST_CASE("a limit takes photos of all classes", "[data]") {
   options.limit = 0;
   options.size = 0;
   CHECK(open_labelled_dataset(options).side() == kDefaultPhotoSide);
+}
+
+TEST_CASE("a line of a list may be long", "[data]") {
+  const Place place;
+  write_dogs(place);
+  const std::string breed(2'000'000, 'a');
+  write_bytes(place.root / "TrainAndValList/train.lst", "1-n000001-" + breed + "/n1.jpg\n");
+  write_bytes(place.root / "TrainAndValList/validation.lst", "1-n000001-" + breed + "/n2.jpg\n");
+  CHECK(list_labelled_photos(place.options("tsinghua_dogs")).class_names == std::vector<std::string>{breed});
+  for (const char* line : {"n000001-a/b", "1-n00001-a/b", "1-n0000001-a/b", "1-n000001-/b", "1-n000001-a/",
+                           "1-n000001-a", "1-n000001-a/b/c", "1-m000001-a/b", "1", "1-n", "1-n000001"}) {
+    INFO(line);
+    write_bytes(place.root / "TrainAndValList/train.lst", line);
+    CHECK_THROWS_WITH(list_labelled_photos(place.options("tsinghua_dogs")), Contains("is not of the form"));
+  }
+}
+
+TEST_CASE("a labelled pack whose index does not fit is refused, whatever its checksum", "[data]") {
+  const TemporaryFolder folder;
+  const auto pack_of = [&](const std::string& side, const std::string& labels) {
+    std::string bytes;
+    FramedWriter writer([&](const void* data, std::size_t n) { bytes.append(static_cast<const char*>(data), n); },
+                        "GSLABEL\n", kLabelledPackVersion);
+    const std::string pixels(2 * 4 * 4 * 3, '\1');
+    writer.add(pixels.data(), pixels.size());
+    writer.finish(nlohmann::ordered_json::parse(R"({"layout":"x","side":)" + side +
+                                                R"(,"classes":["a","b"],"skipped":[],"labels":)" + labels + "}"));
+    write_bytes(folder / "made.pack", bytes);
+    return folder / "made.pack";
+  };
+  CHECK(read_labelled_pack(pack_of("4", "[0,1]")).labels == std::vector<std::int32_t>{0, 1});
+  const auto refused = [&](const std::string& side, const std::string& labels, const std::string& reason) {
+    CHECK_THROWS_WITH(read_labelled_pack(pack_of(side, labels)), Contains("damaged pack") && Contains(reason));
+  };
+  refused("4", "[]", "no images");
+  refused("4", "[0,2]", "2 where a whole number from 0 to 1");
+  refused("4", "[0,-1]", "-1 where");
+  refused("4", "[0,4294967296]", "4294967296 where");
+  refused("4", "[0,1.0]", "1.0 where");
+  refused("4294967300", "[0,1]", "4294967300 where");
+  refused("0", "[0,1]", "0 where");
+  refused("16", "[0,1]", "outside");
 }

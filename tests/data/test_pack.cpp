@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "data/framed_file.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "tests/data/pictures.h"
@@ -127,6 +129,45 @@ TEST_CASE("a pack cut short, empty or of another version is refused by name", "[
   newer[8] = 99;
   write_file_atomic(folder / "newer.pack", newer);
   CHECK_THROWS_WITH(Pack(folder / "newer.pack"), Catch::Contains("version 99"));
+}
+
+// A pack whose checksum is right, with this index behind 192 bytes of pixels.
+fs::path pack_of(const TemporaryFolder& folder, const std::string& index) {
+  std::string bytes;
+  FramedWriter writer([&](const void* data, std::size_t n) { bytes.append(static_cast<const char*>(data), n); },
+                      std::string_view("GSPACK\r\n", 8), kPackVersion);
+  const std::string pixels(192, '\1');
+  writer.add(pixels.data(), pixels.size());
+  writer.finish(nlohmann::ordered_json::parse(index));
+  write_file_atomic(folder / "made.pack", bytes);
+  return folder / "made.pack";
+}
+
+TEST_CASE("an index that does not fit its pack is refused, whatever its checksum", "[data]") {
+  const TemporaryFolder folder;
+  const auto index = [](const std::string& scale, const std::string& h, const std::string& offset) {
+    return R"({"dataset":"d","split":"val","layout":"x","scale":)" + scale +
+           R"(,"border":"mirror","limit":0,"official_lr":0,"skipped":[],"photos":[{"name":"a","lr":{"h":)" + h +
+           R"(,"w":2,"c":3,"offset":64},"hr":{"h":4,"w":4,"c":3,"offset":)" + offset + "}}]}";
+  };
+  CHECK(Pack(pack_of(folder, index("2", "2", "128"))).photos().size() == 1);
+  const auto refused = [&](const std::string& text, const std::string& reason) {
+    CHECK_THROWS_WITH(Pack(pack_of(folder, text)),
+                      Catch::Contains("made.pack: damaged pack: ") && Catch::Contains(reason));
+  };
+  refused(index("2147483647", "2", "128"), "do not fit the scale");
+  refused(index("2147483649", "2", "128"), "2147483649");
+  refused(index("1e300", "2", "128"), "1e+300");
+  refused(index("2.0", "2", "128"), "2.0");
+  refused(index("true", "2", "128"), "boolean");
+  refused(index("2", "4294967298", "128"), "4294967298");
+  refused(index("2", "2147483647", "128"), "outside");
+  refused(index("2", "2", "18446744073709551552"), "18446744073709551552");
+  refused(index("2", "2", "256"), "outside");
+  refused(index("2", "2", "-64"), "-64");
+  refused(R"({"dataset":"d","split":"val","layout":"x","scale":2,"border":"mirror","limit":0,"official_lr":0,)"
+          R"("skipped":[],"photos":[]})",
+          "no photos");
 }
 
 TEST_CASE("texts are hashed with their lengths", "[data]") {

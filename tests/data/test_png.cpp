@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <cmath>
 
 #include "data/codecs/decode.h"
@@ -149,6 +151,25 @@ TEST_CASE("a PNG that claims too much is refused by its header", "[data]") {
   const std::string small = encode_png(Image(10, 10, 1));
   CHECK_NOTHROW(decode(small, {100, 0}));
   CHECK_THROWS_AS(decode(small, {99, 0}), DataError);
+}
+
+long peak_kib() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+TEST_CASE("a chunk of a PNG that claims 2 GiB takes no memory", "[data]") {
+  using namespace std::string_literals;
+  const std::string picture = encode_png(noise_image(6, 6, 3));
+  const long before = peak_kib();
+  for (const char* type : {"pCAL", "sCAL", "eXIf", "tEXt", "iCCP", "sPLT", "hIST", "tRNS", "PLTE", "zzzz"}) {
+    std::string bytes = picture;
+    bytes.insert(33, "\x7f\xff\xff\xf0"s + type + "abcd");
+    INFO(type);
+    CHECK_THROWS_AS(decode(bytes), DataError);
+  }
+  CHECK(peak_kib() - before < 200'000);
 }
 
 TEST_CASE("files that are no pictures say what they are", "[data]") {

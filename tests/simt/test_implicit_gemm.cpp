@@ -115,7 +115,6 @@ TEST_CASE("own convolution: a fused quantizer of every kind") {
   }
 }
 
-<<<<<<< HEAD
 TEST_CASE("own convolution: a residual, a ReLU and a quantizer behind scales of both signs") {
   for (const auto& [tile, k] :
        {std::pair<GemmTile, Index>{GemmTile::k64x32, 5}, {GemmTile::k64x32, 32}, {GemmTile::k128x128, 130}}) {
@@ -126,14 +125,14 @@ TEST_CASE("own convolution: a residual, a ReLU and a quantizer behind scales of 
       check(c, {tile, GemmArithmetic::kBf16});
     }
   }
-=======
+}
+
 TEST_CASE("own convolution: a fused quantizer's codes without the values") {
   const CodeConv c{.shape = {2, 5, 7, 16, 5, 3, 3, 1, 1}, .quantize = QuantizeAttrs{.range = {0, 15}}};
   NodeBench cuda(graph_of(c), 0, 1, DeviceKind::kCuda);
   fill_codes(cuda, 0, c);
   cuda.run(TaskOrder::kForward, record_implicit_gemm_cuda);
   check_without_first_output(cuda, record_implicit_gemm_cuda, 1);
->>>>>>> 1abc198d30059176ab96d4e43a85bd310ad17c01
 }
 
 TEST_CASE("own convolution: sums near the end of what each arithmetic holds") {

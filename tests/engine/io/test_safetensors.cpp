@@ -161,7 +161,14 @@ TEST_CASE("a hostile header is refused with its reason", "[io]") {
   check_refused(entry(R"({"dtype":"F32","shape":[1],"data_offsets":[-4,0]})"), "data_offsets");
   check_refused(entry(R"({"dtype":"F32","shape":[1],"data_offsets":[18446744073709551612,18446744073709551616]})"),
                 "data_offsets");
+  check_refused(entry(R"({"dtype":"F32","shape":[[1]],"data_offsets":[0,4]})"), "shape");
+  check_refused(entry(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1})"), "'more'");
+  check_refused(entry(R"({"dtype":"F32","shape":[1],"data_offsets":[0,{}]})"), "data_offsets");
+  std::string ones = "1";
+  for (int i = 0; i < 100; ++i) ones += ",1";
+  check_refused(entry(R"({"dtype":"F32","shape":[)" + ones + R"(],"data_offsets":[0,4]})"), "more than 64");
   check_refused(image(R"({"__metadata__":{"a":7}})", 0), "__metadata__");
+  check_refused(image(R"({"__metadata__":{"a":["b"]}})", 0), "__metadata__");
   check_refused(image(R"({"__metadata__":[]})", 0), "__metadata__");
 }
 
@@ -228,4 +235,18 @@ TEST_CASE("flipped bytes are survived", "[io]") {
     } catch (const DataError&) {
     }
   }
+}
+
+TEST_CASE("a header of many arrays takes time in proportion", "[io]") {
+  // 200,000 arrays: searched one by one they would take minutes.
+  constexpr int kArrays = 200'000;
+  std::string header = "{";
+  for (int i = 0; i < kArrays; ++i) {
+    header +=
+        fmt::format(R"({}"{}":{{"dtype":"U8","shape":[1],"data_offsets":[{},{}]}})", i == 0 ? "" : ",", i, i, i + 1);
+  }
+  CHECK(open(image(header + "}", kArrays)).arrays().size() == kArrays);
+  header = R"({"__metadata__":{)";
+  for (int i = 0; i < kArrays; ++i) header += fmt::format(R"({}"{}":"")", i == 0 ? "" : ",", i);
+  CHECK(open(image(header + "}}", 0)).metadata().size() == kArrays);
 }

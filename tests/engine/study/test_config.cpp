@@ -136,6 +136,30 @@ TEST_CASE("JSON studies are read like TOML ones", "[study]") {
   has(refusal([] { parse_study(R"({"quant": {"wait_bits": 4}})", "a.json"); }), "did you mean 'quant.weight_bits'");
 }
 
+TEST_CASE("a key is set once, however it is written", "[study]") {
+  has(refused(R"({"train": {"seed": 1, "seed": 2}})"), "names 'seed' twice");
+  has(refused(R"({"train": {"seed": 1}, "train.seed": 2})"), "'train.seed' is set twice");
+  has(refused("\"train.seed\" = 1\n[train]\nseed = 2\n"), "a.toml:3: 'train.seed' is set twice");
+  CHECK_NOTHROW(parse_study("# ... " + std::string(300, '.') + "\n[train]\nseed = 1 # 1.2.3\n", "a.toml"));
+}
+
+TEST_CASE("a study nested without end is refused", "[study]") {
+  std::string objects, arrays = R"({"data": {"size": )" + std::string(200000, '['), parts = "[a", tables = "x = 1\na";
+  for (int i = 0; i < 200000; ++i) objects += "{\"a\":";
+  for (int i = 0; i < 200000; ++i) parts += ".a", tables += " . a";
+  has(refused(objects), "nested deeper");
+  has(refused(arrays), "nested deeper");
+  has(refused(parts + "]\nb = 1\n"), "a.toml:1: a key of more than 100 parts");
+  has(refused(tables + " = 1\n"), "a.toml:2: a key of more than 100 parts");
+  has(refused("a = " + std::string(200000, '[')), "not valid TOML");
+}
+
+TEST_CASE("an argument of --set that is not UTF-8 is refused as any other", "[study]") {
+  Study study;
+  for (const char* argument : {"rates.adam=\xff", "tune.points=\xff", "tune.rates.adam=\xff", "tune.rates=\xff"})
+    has(refusal([&] { apply_set(study, argument); }), "expected");
+}
+
 TEST_CASE("origins say where a value came from", "[study]") {
   Study study = parse_study("[optim]\nlr = 0.01\n\n[train]\nepochs = 3\n", "a.toml");
   CHECK(study.base.origin("optim.lr") == "a.toml:2");

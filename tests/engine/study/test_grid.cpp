@@ -136,3 +136,12 @@ TEST_CASE("a missing learning rate is an error that says where to put it", "[stu
   CHECK(message.find("--set rates.lion=") != std::string::npos);
   CHECK(refused("[optim]\nname = \"lion\"\nlr = 0.1\n") == "accepted");
 }
+
+TEST_CASE("a study has a bounded number of cells, variants counted", "[study]") {
+  std::string seeds, epochs;
+  for (int i = 0; i < 300; ++i) seeds += std::to_string(i) + ",", epochs += std::to_string(i + 1) + ",";
+  const Study study = parse_study("[optim]\nlr = 0.1\n[grid]\ntrain.seed = [" + seeds + "]\ntrain.epochs = [" + epochs +
+                                      "]\n[variant.a]\n[variant.b]\nquant.weight_bits = 4\n",
+                                  "a.toml");
+  CHECK_THROWS_WITH(expand_cells(study), Catch::Contains("more than 100000 cells"));
+}
