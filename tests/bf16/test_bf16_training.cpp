@@ -1,5 +1,5 @@
-// Training with train.backward = bfloat16: checkpoints equal byte for byte for any number of threads and after a
-// resume, and unlike those of float32.
+// Training with train.backward = bfloat16: checkpoints equal byte for byte for any number of threads, and unlike those
+// of float32.
 #include "apps/gridstep/class_runner.h"
 #include "apps/gridstep/sr_runner.h"
 #include "apps/gridstep/task_runner.h"
