@@ -39,7 +39,7 @@ class Program {
  public:
   // The parameters are shared with other programs of the same description: matched by name. `store` must outlive the
   // program.
-  Program(Graph graph, ParameterStore& store, ProgramOptions options = {});
+  Program(Graph graph, ParameterStore& store, const ProgramOptions& options = {});
 
   void run();
   // Memory of an input or output of the graph, by name.
