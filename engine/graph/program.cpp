@@ -53,7 +53,7 @@ ProgramSize plan_program(const Graph& graph, DeviceKind device, bool debug) {
   return size;
 }
 
-Program::Program(Graph graph, ParameterStore& store, ProgramOptions options)
+Program::Program(Graph graph, ParameterStore& store, const ProgramOptions& options)
     : graph_(std::move(graph)), store_(store), debug_(options.debug), shared_offsets_(graph_.values().size(), -1) {
   Device& device = store_.device();
   ProgramSize size = plan_program(graph_, device.kind(), debug_);

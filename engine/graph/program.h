@@ -40,7 +40,7 @@ class Program {
  public:
   // The parameters are shared with other programs of the same description: matched by name. `store` must outlive the
   // program.
-  Program(Graph graph, ParameterStore& store, ProgramOptions options = {});
+  Program(Graph graph, ParameterStore& store, const ProgramOptions& options = {});
 
   void run();
   // The launches of nodes [begin, end) alone: for a pass that stops in between. All of it is run_nodes(0, end).

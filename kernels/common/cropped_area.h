@@ -22,7 +22,8 @@ struct CroppedArea {
 // Throws ConfigError unless at least `least` pixels are left each way. `image`: (1, H, W, 3).
 inline void check_crop(const Shape& image, int crop, Index least, std::string_view what) {
   if (crop < 0) fail<ConfigError>("{} must not be negative, got {}", what, crop);
-  if (image[1] - 2 * crop < least || image[2] - 2 * crop < least) {
+  const Index left_out = Index{2} * crop;
+  if (image[1] - left_out < least || image[2] - left_out < least) {
     fail<ConfigError>("{} {} leaves less than {} pixels each way of an image of {} x {}", what, crop, least, image[2],
                       image[1]);
   }

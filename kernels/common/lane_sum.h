@@ -25,7 +25,7 @@ namespace detail {
 inline double fold_lanes(const double* lanes) {
   double thread[kTreeThreads];
   for (int t = 0; t < kTreeThreads; ++t) {
-    const double* lane = lanes + t * kLanesPerThread;
+    const double* lane = lanes + Index{kLanesPerThread} * t;
     thread[t] = (lane[0] + lane[1]) + (lane[2] + lane[3]);
   }
   double sum = 0.0;
