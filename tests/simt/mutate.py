@@ -244,9 +244,13 @@ def report(mutants, results, same):
 
 
 def read_results(path):
-    if not path.exists():
-        return {}
-    return dict(line.split("\t", 1)[::-1] for line in path.read_text().splitlines())
+    """What calls before found, by key: a kill, or else that the mutant survived."""
+    results = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        outcome, key = line.split("\t", 1)
+        if results.get(key) not in VARIANTS:
+            results[key] = outcome
+    return results
 
 
 def parse_arguments():
