@@ -31,7 +31,7 @@ void record_conv2d_backward_data_cpu(Recorder& recorder, const BoundNode& node) 
       krsc = real;
     }
     for (int v = 0; v < conv.variants(); ++v)
-      conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + conv.filter_bytes() * v);
+      conv.variant(v).pack_filter(krsc, work.at<std::byte>(t.replica) + conv.filter_bytes() * v, t.scratch);
   });
   recorder.need_scratch(conv.scratch_bytes());
   recorder.launch("", conv.chunks(), [=](const TaskContext& t) {
@@ -124,7 +124,7 @@ void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node
           add_to(first, packed, plan.conv.variant(v).filter_floats());
         }
       }
-      plan.conv.variant(v).unpack_filter(first, staging);
+      plan.conv.variant(v).unpack_filter(first, staging, t.scratch);
       add_to(result, staging, dw.elements());
     }
     if (!codes) return;
