@@ -79,7 +79,7 @@ void record_conv2d_backward_data_cpu(Recorder& recorder, const BoundNode& node) 
     std::byte* const base = work.at<std::byte>(t.replica);
     const void* const krsc = stage_filter(plan, w, sw, base, t.replica);
     for (int v = 0; v < plan.conv.variants(); ++v) {
-      plan.conv.variant(v).pack_filter(krsc, base + plan.conv.filter_bytes() * v);
+      plan.conv.variant(v).pack_filter(krsc, base + plan.conv.filter_bytes() * v, t.scratch);
     }
   });
   recorder.need_scratch(plan.scratch);
@@ -227,7 +227,7 @@ void record_conv2d_backward_weight_cpu(Recorder& recorder, const BoundNode& node
           add_to(first, packed, plan.conv.variant(v).filter_floats());
         }
       }
-      plan.conv.variant(v).unpack_filter(first, staging);
+      plan.conv.variant(v).unpack_filter(first, staging, t.scratch);
       add_to(result, staging, dw.elements());
     }
     if (!plan.codes) return;

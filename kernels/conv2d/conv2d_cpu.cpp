@@ -97,8 +97,8 @@ void record_filter(Recorder& recorder, const BoundNode& node, const ForwardPlan&
       for (Index k = 0; k < g.k; ++k) scale[k] = *sx.at<float>(t.replica) * sw.at<float>(t.replica)[steps == 1 ? 0 : k];
     }
     for (int v = 0; v < plan.conv.variants(); ++v) {
-      plan.conv.variant(v).pack_filter(krsc,
-                                       work.at<std::byte>(t.replica) + plan.filter_at + plan.conv.filter_bytes() * v);
+      plan.conv.variant(v).pack_filter(
+          krsc, work.at<std::byte>(t.replica) + plan.filter_at + plan.conv.filter_bytes() * v, t.scratch);
     }
   });
 }

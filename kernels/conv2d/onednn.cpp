@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -140,19 +141,27 @@ class OneDnnConv final : public ConvPrimitive {
       set(desc);
       filter_ = desc.weights_desc();
     }
-    pack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), descriptors_.krsc, cpu_engine(), filter_));
-    unpack_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), filter_, cpu_engine(), descriptors_.krsc));
+    // Filters of signed codes are summed up as they are packed, in memory that replicas must not share.
+    const dnnl::reorder::primitive_desc pack(cpu_engine(), descriptors_.krsc, cpu_engine(), filter_, attr),
+        unpack(cpu_engine(), filter_, cpu_engine(), descriptors_.krsc, attr);
+    pack_scratchpad_ = pack.scratchpad_desc();
+    unpack_scratchpad_ = unpack.scratchpad_desc();
+    pack_ = dnnl::reorder(pack);
+    unpack_ = dnnl::reorder(unpack);
   }
 
   Bytes filter_bytes() const override { return align_up(static_cast<Bytes>(filter_.get_size())); }
   Index filter_floats() const override { return static_cast<Index>(filter_.get_size() / sizeof(float)); }
-  Bytes scratch_bytes() const override { return align_up(static_cast<Bytes>(scratchpad_.get_size())); }
-
-  void pack_filter(const void* krsc, void* packed) const override {
-    reorder(pack_, descriptors_.krsc, krsc, filter_, packed);
+  Bytes scratch_bytes() const override {
+    return align_up(static_cast<Bytes>(
+        std::max({scratchpad_.get_size(), pack_scratchpad_.get_size(), unpack_scratchpad_.get_size()})));
   }
-  void unpack_filter(const void* packed, void* krsc) const override {
-    reorder(unpack_, filter_, packed, descriptors_.krsc, krsc);
+
+  void pack_filter(const void* krsc, void* packed, std::byte* scratch) const override {
+    reorder(pack_, wrap(descriptors_.krsc, krsc), wrap(filter_, packed), wrap(pack_scratchpad_, scratch));
+  }
+  void unpack_filter(const void* packed, void* krsc, std::byte* scratch) const override {
+    reorder(unpack_, wrap(filter_, packed), wrap(descriptors_.krsc, krsc), wrap(unpack_scratchpad_, scratch));
   }
 
   void run_forward(const void* in, const void* packed, void* out, std::byte* scratch) const override {
@@ -189,14 +198,13 @@ class OneDnnConv final : public ConvPrimitive {
   void execute(const std::unordered_map<int, memory>& arguments) const {
     primitive_.execute(thread_stream(), arguments);
   }
-  static void reorder(const dnnl::primitive& primitive, const memory::desc& from, const void* in,
-                      const memory::desc& to, void* out) {
-    primitive.execute(thread_stream(), {{DNNL_ARG_FROM, wrap(from, in)}, {DNNL_ARG_TO, wrap(to, out)}});
+  static void reorder(const dnnl::primitive& primitive, const memory& from, const memory& to, const memory& scratch) {
+    primitive.execute(thread_stream(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, scratch}});
   }
 
   bool bf16_;
   Descriptors descriptors_;
-  memory::desc filter_, scratchpad_;
+  memory::desc filter_, scratchpad_, pack_scratchpad_, unpack_scratchpad_;
   dnnl::primitive primitive_, pack_, unpack_;
 };
 

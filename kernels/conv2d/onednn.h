@@ -30,11 +30,11 @@ class ConvPrimitive {
 
   virtual Bytes filter_bytes() const = 0;   // in the preferred layout, aligned
   virtual Index filter_floats() const = 0;  // of which this many hold the filter, padding included (f32 filters)
-  virtual Bytes scratch_bytes() const = 0;  // of run()
+  virtual Bytes scratch_bytes() const = 0;  // of any of the below
 
   // (K, R, S, C) to the preferred layout and back. The preferred layout may be padded; padding is zero.
-  virtual void pack_filter(const void* krsc, void* packed) const = 0;
-  virtual void unpack_filter(const void* packed, void* krsc) const = 0;
+  virtual void pack_filter(const void* krsc, void* packed, std::byte* scratch) const = 0;
+  virtual void unpack_filter(const void* packed, void* krsc, std::byte* scratch) const = 0;
 
   // forward: in -> out with filter;  backward data: dy -> dx with filter;  backward weight: x, dy -> packed dw, db. In
   // bf16 there is no db: null.
