@@ -26,7 +26,7 @@ void insert(const ParameterStore& store, std::size_t p, const ArrayView& array, 
 }
 
 [[noreturn]] void fail_number(const SafetensorsFile& file, const std::string& key) {
-  fail<DataError>("{}: metadata entry '{}' is '{}', not a number that can stand there", file.path().string(), key,
+  fail<DataError>("{}: metadata entry '{}' is not a number that can stand there: '{}'", file.path().string(), key,
                   file.metadata(key));
 }
 
