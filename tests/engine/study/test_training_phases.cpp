@@ -57,7 +57,8 @@ TEST_CASE("phases that cannot be are refused", "[study]") {
     CHECK_THROWS_AS(config_of(keys), ConfigError);
     CHECK_THROWS_WITH(config_of(keys), Catch::Matchers::Contains(with));
   };
-  for (const char* entry : {"8,8", "x:8,8", "0:8,8", "2:9,8", "2:8,1", "2:8", "2:8,8,8", "2:8,8x", "-1:8,8", "2:32,32"})
+  for (const char* entry : {"8,8", "x:8,8", "0:8,8", "2:9,8", "2:8,1", "2:8", "2:8,8,8", "2:8,8x", "-1:8,8", "2:32,32",
+                            "2:4294967304,8", "99999999999999999999:8,8"})
     refused(std::string("quant.progressive=") + entry, "EPOCHS:W,A");
   refused("quant.progressive=10:4,4", "leaves no epoch");
   refused("quant.float_epochs=4 quant.progressive=3:8,8;3:4,4", "leaves no epoch");
