@@ -23,6 +23,13 @@ BitPeriod parse_period(const std::string& entry) {
   return {epochs, static_cast<int>(w), static_cast<int>(a)};
 }
 
+// None where weights or activations end in floats, as some cells of a study may: such networks have no steps for them.
+std::vector<BitPeriod> falling_bits(const Config& c) {
+  constexpr std::int64_t kFloat = 32;
+  if (c.get_int("quant.weight_bits") == kFloat || c.get_int("quant.activation_bits") == kFloat) return {};
+  return parse_bit_periods(c.get_string("quant.progressive"));
+}
+
 // The last epochs have frozen statistics: the phases there are cut, and marked.
 void freeze_last(std::vector<Phase>& phases, std::int64_t from) {
   for (std::size_t i = 0; i < phases.size(); ++i) {
@@ -56,7 +63,7 @@ std::vector<Phase> training_phases(const Config& c) {
   } else {
     std::int64_t epoch = c.get_int("quant.float_epochs");
     if (epoch > 0) phases.push_back({});
-    for (const BitPeriod& p : parse_bit_periods(c.get_string("quant.progressive"))) {
+    for (const BitPeriod& p : falling_bits(c)) {
       phases.push_back({epoch, true, p.weight_bits, p.activation_bits});
       epoch += p.epochs;
     }

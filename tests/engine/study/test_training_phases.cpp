@@ -40,6 +40,8 @@ TEST_CASE("phases follow from the keys", "[study]") {
   CHECK(phases_of("quant.float_epochs=2 quant.weight_bits=4") == "0:float 2:4,8 ");
   CHECK(phases_of("quant.progressive=3:8,8;2:4,4 quant.weight_bits=2 quant.activation_bits=2") == "0:8,8 3:4,4 5:2,2 ");
   CHECK(phases_of("quant.float_epochs=1 quant.progressive=3:8,8; quant.weight_bits=2") == "0:float 1:8,8 4:2,8 ");
+  // The first of two cells: the other one uses the key, so that nothing is refused.
+  CHECK(phases_of("quant.progressive=3:8,8 grid.quant.weight_bits=32,4") == "0:32,8 ");
 }
 
 TEST_CASE("frozen statistics cut the phase that they begin in, and mark all later ones", "[study]") {
