@@ -44,7 +44,9 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
     config.set("data.name", std::string("image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
-  if (is_quantized(file)) {  // by the bits of its phase: perhaps not yet those that the training ends with
+  // By the bits of its phase: perhaps not yet those that the training ends with. Files from before there were phases
+  // do not say: their bits are the configuration's.
+  if (is_quantized(file) && file.metadata().contains("bits")) {
     const Bits bits = parse_bits(file.metadata("bits"));
     config.set("quant.weight_bits", bits.weights, "checkpoint");
     config.set("quant.activation_bits", bits.activations, "checkpoint");

@@ -9,11 +9,10 @@ namespace gridstep {
 namespace {
 
 BitPeriod parse_period(const std::string& entry) {
-  long long epochs = 0;
-  int w = 0, a = 0;
+  long long epochs = 0, w = 0, a = 0;  // wide: what does not fit an int must not be cut to one that does
   char rest = 0;
-  const bool whole = std::sscanf(entry.c_str(), " %lld : %d , %d %c", &epochs, &w, &a, &rest) == 3;
-  const auto in_range = [](int bits) { return bits >= 2 && bits <= 8; };
+  const bool whole = std::sscanf(entry.c_str(), " %lld : %lld , %lld %c", &epochs, &w, &a, &rest) == 3;
+  const auto in_range = [](long long bits) { return bits >= 2 && bits <= 8; };
   if (!whole || epochs < 1 || epochs > 1'000'000'000 || !in_range(w) || !in_range(a)) {
     fail<ConfigError>(
         "quant.progressive: '{}' is not EPOCHS:W,A with bits of 2 to 8; as in \"5:8,8; 5:4,4\", five epochs with 8 "
@@ -21,7 +20,14 @@ BitPeriod parse_period(const std::string& entry) {
         "and then five with 4, before those with quant.weight_bits",
         entry);
   }
-  return {epochs, w, a};
+  return {epochs, static_cast<int>(w), static_cast<int>(a)};
+}
+
+// None where weights or activations end in floats, as some cells of a study may: such networks have no steps for them.
+std::vector<BitPeriod> falling_bits(const Config& c) {
+  constexpr std::int64_t kFloat = 32;
+  if (c.get_int("quant.weight_bits") == kFloat || c.get_int("quant.activation_bits") == kFloat) return {};
+  return parse_bit_periods(c.get_string("quant.progressive"));
 }
 
 // The last epochs have frozen statistics: the phases there are cut, and marked.
@@ -57,7 +63,7 @@ std::vector<Phase> training_phases(const Config& c) {
   } else {
     std::int64_t epoch = c.get_int("quant.float_epochs");
     if (epoch > 0) phases.push_back({});
-    for (const BitPeriod& p : parse_bit_periods(c.get_string("quant.progressive"))) {
+    for (const BitPeriod& p : falling_bits(c)) {
       phases.push_back({epoch, true, p.weight_bits, p.activation_bits});
       epoch += p.epochs;
     }

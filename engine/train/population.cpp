@@ -200,6 +200,7 @@ void Population::estimate_statistics(int batches) {
     }
     store_->upload_params(params);
   });
+  store_->upload_params(params_);  // the last step's batch again, which health() looks at
 }
 
 std::vector<std::vector<SiteHealth>> Population::health() {

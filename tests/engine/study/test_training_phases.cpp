@@ -40,6 +40,8 @@ TEST_CASE("phases follow from the keys", "[study]") {
   CHECK(phases_of("quant.float_epochs=2 quant.weight_bits=4") == "0:float 2:4,8 ");
   CHECK(phases_of("quant.progressive=3:8,8;2:4,4 quant.weight_bits=2 quant.activation_bits=2") == "0:8,8 3:4,4 5:2,2 ");
   CHECK(phases_of("quant.float_epochs=1 quant.progressive=3:8,8; quant.weight_bits=2") == "0:float 1:8,8 4:2,8 ");
+  // The first of two cells: the other one uses the key, so that nothing is refused.
+  CHECK(phases_of("quant.progressive=3:8,8 grid.quant.weight_bits=32,4") == "0:32,8 ");
 }
 
 TEST_CASE("frozen statistics cut the phase that they begin in, and mark all later ones", "[study]") {
@@ -57,7 +59,8 @@ TEST_CASE("phases that cannot be are refused", "[study]") {
     CHECK_THROWS_AS(config_of(keys), ConfigError);
     CHECK_THROWS_WITH(config_of(keys), Catch::Matchers::Contains(with));
   };
-  for (const char* entry : {"8,8", "x:8,8", "0:8,8", "2:9,8", "2:8,1", "2:8", "2:8,8,8", "2:8,8x", "-1:8,8", "2:32,32"})
+  for (const char* entry : {"8,8", "x:8,8", "0:8,8", "2:9,8", "2:8,1", "2:8", "2:8,8,8", "2:8,8x", "-1:8,8", "2:32,32",
+                            "2:4294967304,8", "99999999999999999999:8,8"})
     refused(std::string("quant.progressive=") + entry, "EPOCHS:W,A");
   refused("quant.progressive=10:4,4", "leaves no epoch");
   refused("quant.float_epochs=4 quant.progressive=3:8,8;3:4,4", "leaves no epoch");
