@@ -36,6 +36,10 @@ Bytes ClassEvaluator::bytes_of_one(DeviceKind device, const Phase& phase) const 
   return bytes;
 }
 
+Bytes ClassEvaluator::scratch_per_thread(DeviceKind device, const Phase& phase) const {
+  return plan_program(class_evaluation_graph(task_, batch_sizes().front(), images_.side(), phase), device).per_thread;
+}
+
 int ClassEvaluator::group_size(DeviceKind device, int replicas, const Phase& phase) const {
   const Bytes one = bytes_of_one(device, phase);
   if (one > memory_) {

@@ -27,6 +27,7 @@ class ClassEvaluator {
 
   // The most that evaluating `replicas` networks holds: their weights and the programs. Never above the memory given.
   Bytes planned_bytes(DeviceKind device, int replicas, const Phase& phase) const;
+  Bytes scratch_per_thread(DeviceKind device, const Phase& phase) const;
 
  private:
   std::vector<Index> batch_sizes() const;  // one or two

@@ -128,16 +128,18 @@ std::string ClassRunner::size_warning(const Config& config) {
   return stem_warning(class_task(config, d.train.classes()), d.train.side());
 }
 
-Bytes ClassRunner::evaluation_bytes(const Config& config, int replicas) {
+EvaluationMemory ClassRunner::evaluation_memory(const Config& config, int replicas) {
   const Phase final = final_phase(class_task(config, data(config).train.classes()).options.quant);
   const bool warms_up = config.get_int("quant.float_epochs") > 0;
-  Bytes total = 0;
+  EvaluationMemory memory;
   for (const Split split : {Split::kVal, Split::kTrain}) {
     const ClassEvaluator e = evaluator(config, split);
     const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, Phase{}) : 0;
-    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
+    memory.held += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
+    for (const Phase& phase : warms_up ? std::vector{Phase{}, final} : std::vector{final})
+      memory.per_thread = std::max(memory.per_thread, e.scratch_per_thread(device().kind(), phase));
   }
-  return total;
+  return memory;
 }
 
 Floor ClassRunner::floor(const Config& config) {

@@ -61,6 +61,7 @@ Config config_of(const DescribeArgs& args) {
 }
 
 Described describe_super_resolution(const DescribeArgs& args) {
+  if (args.normalize != "none") fail<ConfigError>("--normalize {}: only classifiers use it", args.normalize);
   const SrTask task = sr_task(config_of(args));
   PhotoTable any;  // only its being filled matters for shapes and memory
   any.count = 1;

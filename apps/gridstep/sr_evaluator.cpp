@@ -107,14 +107,18 @@ const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, const Phase& phase
       const auto [window, added] = windows.try_emplace({t.bottom - t.top, t.right - t.left}, 0);
       if (added) {
         const Graph graph = sr_inference_graph(task_, window->first.h, window->first.w, phase);
-        window->second = plan_program(graph, device).per_replica;
+        const ProgramSize program = plan_program(graph, device);
+        window->second = program.per_replica;
+        need.per_thread = std::max(need.per_thread, program.per_thread);
         if (need.weights == 0) need.weights = weight_bytes(graph);
         need.all += window->second;
       }
       widest = std::max(widest, window->second);
     }
     const Graph measuring = sr_metrics_graph(task_, size.h * task_.scale(), size.w * task_.scale(), true);
-    const Bytes measured = plan_program(measuring, device).per_replica;
+    const ProgramSize measured_size = plan_program(measuring, device);
+    const Bytes measured = measured_size.per_replica;
+    need.per_thread = std::max(need.per_thread, measured_size.per_thread);
     need.all += measured;
     need.largest = std::max(need.largest, widest + measured);
   }

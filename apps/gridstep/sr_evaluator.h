@@ -68,6 +68,7 @@ class SrEvaluator {
   // The most that evaluating `replicas` networks holds: the weights of a group of them, and the programs that are kept.
   // Never above the memory given.
   Bytes planned_bytes(DeviceKind device, int replicas, const Phase& phase) const;
+  Bytes scratch_per_thread(DeviceKind device, const Phase& phase) const { return need(device, phase).per_thread; }
 
  private:
   struct Size {
@@ -78,7 +79,8 @@ class SrEvaluator {
   struct Need {
     Bytes weights = 0;
     Bytes largest = 0;  // the programs of the image that takes most
-    Bytes all = 0;      // the programs of all images
+    Bytes per_thread = 0;
+    Bytes all = 0;  // the programs of all images
     Bytes least() const { return weights + largest; }
   };
   const Need& need(DeviceKind device, const Phase& phase) const;

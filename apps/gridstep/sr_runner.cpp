@@ -108,17 +108,19 @@ TrainingGraphs SrRunner::training_graphs(const Config& config) {
   return sr_training_graphs(sr_task(config), data(config).resident.table());
 }
 
-Bytes SrRunner::evaluation_bytes(const Config& config, int replicas) {
+EvaluationMemory SrRunner::evaluation_memory(const Config& config, int replicas) {
   const Data& d = data(config);
   const Phase final = final_phase(sr_task(config).options.quant);
   const bool warms_up = config.get_int("quant.float_epochs") > 0;
-  Bytes total = 0;
+  EvaluationMemory memory;
   for (const std::vector<SrPhoto>* photos : {&d.val.photos(), &d.train_sample}) {
     const SrEvaluator e = evaluator(config, *photos);
     const Bytes in_floats = warms_up ? e.planned_bytes(device().kind(), replicas, Phase{}) : 0;
-    total += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
+    memory.held += std::max(in_floats, e.planned_bytes(device().kind(), replicas, final));
+    for (const Phase& phase : warms_up ? std::vector{Phase{}, final} : std::vector{final})
+      memory.per_thread = std::max(memory.per_thread, e.scratch_per_thread(device().kind(), phase));
   }
-  return total;
+  return memory;
 }
 
 Floor SrRunner::floor(const Config& config) {

@@ -20,7 +20,7 @@ class SrRunner final : public TaskRunner {
  protected:
   std::unique_ptr<TrainingTask> make_task(const Config& config) override;
   TrainingGraphs training_graphs(const Config& config) override;
-  Bytes evaluation_bytes(const Config& config, int replicas) override;
+  EvaluationMemory evaluation_memory(const Config& config, int replicas) override;
   std::string size_keys() const override { return "train.batch or train.patch"; }
 
  private:

@@ -105,9 +105,24 @@ std::unique_ptr<CellRunner> make_runner(const Config& config, std::span<const Ce
 
 Bytes TaskRunner::evaluation_budget() const { return std::min(kMaxEvaluationMemory, device_->available_bytes() / 4); }
 
+// Population::health: a pass over a few samples; weights before the last step and after it, on the host.
+Bytes TaskRunner::health_bytes(const Config& config, Bytes weights, int replicas) {
+  if (!config.get_bool("run.health")) return 0;
+  Bytes most = 0;
+  for (const Phase& phase : training_phases(config)) {
+    if (!phase.quantized) continue;
+    const Graph graph = training_graphs(config).health(phase).graph;
+    const Bytes arena = plan_program(graph, device_->kind()).per_replica * replicas;
+    most = std::max(most, arena + (device_->kind() == DeviceKind::kCpu ? 2 * weights : 0));
+  }
+  return most;
+}
+
 PlannedMemory TaskRunner::planned(const Config& config, int replicas, int slots) {
   PlannedMemory memory = plan_training(training_graphs(config), training_phases(config), *device_, replicas, slots);
-  memory.evaluation = evaluation_bytes(config, replicas);
+  const EvaluationMemory evaluation = evaluation_memory(config, replicas);
+  memory.evaluation = evaluation.held + health_bytes(config, memory.weights, replicas);
+  memory.scratch = std::max(memory.scratch, evaluation.per_thread * device_->threads());
   // Of one network: an array as it lies in memory, and all of them as they lie in the file.
   if (device_->kind() == DeviceKind::kCpu) memory.saving = memory.weights / replicas * (slots + 2);
   return memory;

@@ -15,10 +15,15 @@ struct PlannedMemory {
   Bytes weights = 0, gradients = 0, optimizer = 0;
   Bytes activations = 0;  // the largest arena: of a training step or a calibration
   Bytes scratch = 0;      // of the CPU's threads
-  Bytes evaluation = 0;   // held beside the training
+  Bytes evaluation = 0;   // held beside the training, quantizers' states included
   Bytes saving = 0;       // a checkpoint on its way to the disk
   Bytes total() const { return weights + gradients + optimizer + activations + scratch + evaluation + saving; }
   std::string text() const;  // "31.2 MiB: weights 0.1, gradients ..."
+};
+
+// What evaluations hold: networks and programs; and per thread of the CPU while they run.
+struct EvaluationMemory {
+  Bytes held = 0, per_thread = 0;
 };
 
 // The planned memory of training `replicas` networks through these phases, whose arenas do not exist at the same time;
@@ -41,7 +46,7 @@ class TaskRunner : public CellRunner {
   virtual std::unique_ptr<TrainingTask> make_task(const Config& config) = 0;
   virtual TrainingGraphs training_graphs(const Config& config) = 0;
   // What evaluating so many networks takes.
-  virtual Bytes evaluation_bytes(const Config& config, int replicas) = 0;
+  virtual EvaluationMemory evaluation_memory(const Config& config, int replicas) = 0;
   // "train.batch or train.patch": what makes a network that does not fit smaller.
   virtual std::string size_keys() const = 0;
   // What speaks against the size of the images, though it can be trained; empty: nothing.
@@ -52,6 +57,7 @@ class TaskRunner : public CellRunner {
   Bytes evaluation_budget() const;
 
  private:
+  Bytes health_bytes(const Config& config, Bytes weights, int replicas);
   PlannedMemory planned(const Config& config, int replicas, int slots);
   PlannedMemory planned(std::span<const Cell> cells);
 

@@ -58,7 +58,10 @@ std::vector<BitPeriod> parse_bit_periods(std::string_view text) {
 
 std::vector<Phase> training_phases(const Config& c) {
   std::vector<Phase> phases;
-  if (c.get_string("quant.quantizer") == "none") {
+  const bool quantizes = c.get_string("quant.quantizer") != "none" &&
+                         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32 ||
+                          !c.get_string("quant.layers").empty());
+  if (!quantizes) {
     phases.push_back({});
   } else {
     std::int64_t epoch = c.get_int("quant.float_epochs");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "engine/base/memory.h"
 #include "engine/device/plugin.h"
@@ -204,12 +205,13 @@ void Population::estimate_statistics(int batches) {
 }
 
 std::vector<std::vector<SiteHealth>> Population::health() {
-  if (before_.empty() || !graphs_.health || !phase().quantized) return {};
+  const auto before = std::exchange(before_, {});
+  if (before.empty() || !graphs_.health || !phase().quantized) return {};
   CalibrationGraph network = graphs_.health(phase());
   ProgramOptions once;
   once.capture = false;
   Program forward(std::move(network.graph), *store_, once);
-  return measure_health(forward, *store_, network.sites, before_);
+  return measure_health(forward, *store_, network.sites, before);
 }
 
 std::string Population::fault_text(std::uint64_t first_fault) const {

@@ -13,9 +13,9 @@ namespace gridstep {
 inline bool is_code(DType type) { return type == DType::kU8 || type == DType::kS8; }
 inline bool uses_int8(DType x) { return is_code(x) && int8_convolution_is_exact(); }
 
-// Whether a gradient is faster in bfloat16 than in float32, by its shape alone: the processor must not change the bits.
-// Measured on AMX with oneDNN 2.6.3 (docs/decisions.md): its tiles take pixels of one row and 32 channels, so that
-// short rows, and the three channels of an image, leave them empty.
+// Whether a gradient is faster in bfloat16 than in float32, by its shape alone: the processor must not change which
+// layers. Measured on AMX with oneDNN 2.6.3 (docs/decisions.md): its tiles take pixels of one row and 32 channels, so
+// that short rows, and the three channels of an image, leave them empty.
 inline bool bfloat16_pays(ConvPass pass, const ConvGeometry& g) {
   return pass == ConvPass::kBackwardData ? g.q > 5 : g.q > 8 && g.c >= 8;
 }

@@ -13,7 +13,7 @@ with_wild="0.001, 0.002, 0.003, 1e30, 0.004, 0.005, 0.006, 0.007"
 write_study() { # MODEL OPTIMIZER RATES
   printf '[study]\nname = "wild"\n[model]\nname = "%s"\n[train]\nepochs = 2\nbatch = 4\n' "$1"
   [ "$1" != espcn ] || printf 'patch = 7\nsteps_per_epoch = 5\n'
-  printf '[data]\nname = "synthetic"\nsynthetic_images = %s\nsynthetic_val_images = 4\n' "$([ "$1" = espcn ] && echo 3 || echo 8)"
+  printf '[data]\nname = "synthetic"\nsynthetic_images = %s\nsynthetic_val_images = %s\n' $([ "$1" = espcn ] && echo 3 4 || echo 20 10)  # Adam at 1e30 takes seven steps to diverge
   [ "$1" != espcn ] || printf 'synthetic_size = 48\n'
   printf '[optim]\nname = "%s"\n[grid]\noptim.lr = [%s]\n' "$2" "$3"
 }

@@ -37,6 +37,8 @@ std::string phases_of(const std::string& keys) { return text_of(training_phases(
 TEST_CASE("phases follow from the keys", "[study]") {
   CHECK(phases_of("") == "0:8,8 ");
   CHECK(phases_of("quant.quantizer=none") == "0:float ");
+  CHECK(phases_of("quant.weight_bits=32 quant.activation_bits=32") == "0:float ");
+  CHECK(phases_of("quant.weight_bits=32") == "0:32,8 ");
   CHECK(phases_of("quant.float_epochs=2 quant.weight_bits=4") == "0:float 2:4,8 ");
   CHECK(phases_of("quant.progressive=3:8,8;2:4,4 quant.weight_bits=2 quant.activation_bits=2") == "0:8,8 3:4,4 5:2,2 ");
   CHECK(phases_of("quant.float_epochs=1 quant.progressive=3:8,8; quant.weight_bits=2") == "0:float 1:8,8 4:2,8 ");
