@@ -36,6 +36,8 @@ const char* refusal(const KernelLaunch& l) {
   return nullptr;
 }
 
+std::uint64_t copies = 0;
+
 std::vector<std::uint64_t> block_order(std::uint64_t blocks) {
   std::vector<std::uint64_t> order(blocks);
   std::iota(order.begin(), order.end(), std::uint64_t{0});
@@ -83,10 +85,13 @@ void fence() { current_block()->fence(); }
 
 void copy_async(void* shared, const void* global, int size, int bytes, Site site) {
   if (bytes < 0) fail("cp.async: a negative number of bytes", site);
+  ++copies;
   current_block()->copy_async({shared, global, static_cast<std::size_t>(size), static_cast<std::size_t>(bytes)}, site);
 }
 void commit_copies() { current_block()->copies().commit(); }
 void wait_for_copies(int pending_groups) { current_block()->copies().wait(pending_groups); }
+
+std::uint64_t copies_so_far() { return copies; }
 
 void* dynamic_shared() { return current_block()->dynamic_shared(); }
 void* shared_slot(int slot, std::size_t bytes, std::size_t alignment) {
