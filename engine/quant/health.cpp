@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "engine/base/strict_math.h"
+
 namespace gridstep {
 namespace {
 
@@ -35,14 +37,15 @@ class CodeCount {
   CodeCount(CodeRange range, std::size_t channels)
       : range_(range), used_(static_cast<std::size_t>(range.p - range.n + 1)), alive_(channels) {}
 
-  void add(float value, double step, std::size_t channel) {
-    const double t = static_cast<double>(value) / step;
-    clipped_ += t < range_.n || t > range_.p ? 1 : 0;
+  void add(float value, float step, std::size_t channel) {
+    const auto n = static_cast<float>(range_.n), p = static_cast<float>(range_.p);
+    const float t = value / step;
+    clipped_ += t < n || t > p ? 1 : 0;
     ++count_;
-    const double code = std::nearbyint(std::clamp<double>(t, range_.n, range_.p));
-    if (!std::isfinite(code)) return;
+    if (t != t) return;
+    const int code = static_cast<int>(strict::round_even(std::clamp(t, n, p)));
     used_[static_cast<std::size_t>(code - range_.n)] = true;
-    if (code != 0.0) alive_[channel] = true;
+    if (code != 0) alive_[channel] = true;
   }
 
   void report(SiteHealth& to) const {
@@ -65,7 +68,7 @@ CodeCount count_codes(const CalibrationSite& site, const Shape& shape, std::span
   CodeCount count(site.range, channels);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::size_t channel = site.is_weight ? i / per_channel : i % channels;
-    count.add(values[i], steps[steps.size() > 1 ? channel : 0], channel);
+    count.add(values[i], static_cast<float>(steps[steps.size() > 1 ? channel : 0]), channel);
   }
   return count;
 }

@@ -5,7 +5,7 @@
 //   dead_channels  output channels of a weight, channels (last axis) of an activation, all of whose codes are 0
 //   update         weights: |w - w'| / |w'|, Euclidean norms over the last step from w' to w; 0 for activations
 //   step_update    the same of the steps s
-// Computed on the host, in double, from values as the network computes them.
+// Counted on the host, from values as the network computes them and codes by its own rule.
 #pragma once
 
 #include <string>
