@@ -67,13 +67,29 @@ void flatten_toml(const toml::table& table, const std::string& path, const std::
 void check_key_depth(std::string_view toml, const std::string& source) {
   constexpr int kMaxParts = 100;
   int dots = 0, line = 1;
-  char before = '\n';
-  for (const char c : toml) {
-    if (c == '\n') ++line;
-    if (std::string_view("=,[]{}#\n").find(c) != std::string_view::npos) dots = 0;
-    if (c == '.' && before != '.') ++dots;  // ellipses in comments are no keys
-    if (dots > kMaxParts) fail<ConfigError>("{}:{}: a key of more than {} parts", source, line, kMaxParts);
-    before = c;
+  bool in_comment = false;
+  char quote = 0;
+  for (std::size_t i = 0; i < toml.size(); ++i) {
+    const char c = toml[i];
+    if (c == '\n') {  // no key goes on in the next line, nor a string of one
+      ++line;
+      dots = 0;
+      quote = 0;
+      in_comment = false;
+    } else if (in_comment) {
+      continue;
+    } else if (quote != 0) {
+      if (c == '\\' && quote == '"') ++i;
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '#') {
+      in_comment = true;
+    } else if (std::string_view("=,[]{}").find(c) != std::string_view::npos) {
+      dots = 0;
+    } else if (c == '.' && ++dots > kMaxParts) {
+      fail<ConfigError>("{}:{}: a key of more than {} parts", source, line, kMaxParts);
+    }
   }
 }
 

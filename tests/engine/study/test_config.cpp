@@ -151,6 +151,15 @@ TEST_CASE("a study nested without end is refused", "[study]") {
   has(refused(arrays), "nested deeper");
   has(refused(parts + "]\nb = 1\n"), "a.toml:1: a key of more than 100 parts");
   has(refused(tables + " = 1\n"), "a.toml:2: a key of more than 100 parts");
+  std::string quoted, escaped;  // what ends a key elsewhere does not within quotes
+  for (int i = 0; i < 200; ++i) {
+    quoted += "\"=#\".'{'.";
+    escaped += "\"\\\"=\".";
+  }
+  has(refused(quoted + "a = 1\n"), "a key of more than 100 parts");
+  has(refused(escaped + "a = 1\n"), "a key of more than 100 parts");
+  CHECK_NOTHROW(
+      parse_study("# " + std::string(300, '.') + "\n[study]\nname = \"" + std::string(101, '.') + "\"\n", "a.toml"));
   has(refused("a = " + std::string(200000, '[')), "not valid TOML");
 }
 
