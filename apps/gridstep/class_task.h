@@ -23,8 +23,8 @@ struct ClassTask {
   float least_area = 1.0f;  // below 1: random resized crops
   std::string autoaugment = "none";
   bool fuse = true;
-  bool fold =
-      true;  // in evaluation, batch normalisation into convolutions; not where float arithmetic is the reference
+  // In evaluation, batch normalisation into convolutions; not where float arithmetic is the reference.
+  bool fold = true;
   ConvEngine conv = ConvEngine::kAuto;
   ConvGradients gradients = ConvGradients::kFloat32;
 };

@@ -1,5 +1,7 @@
 #include "apps/gridstep/network_config.h"
 
+#include "engine/study/training_phases.h"
+
 namespace gridstep {
 namespace {
 
@@ -35,8 +37,7 @@ QuantConfig quant_config(const Config& c) {
   q.weight_bits = static_cast<int>(c.get_int("quant.weight_bits"));
   q.activation_bits = static_cast<int>(c.get_int("quant.activation_bits"));
   q.layers = parse_layer_rules(c.get_string("quant.layers"));
-  q.enabled = c.get_string("quant.quantizer") != "none" &&
-              (q.weight_bits != kFloatBits || q.activation_bits != kFloatBits || !q.layers.empty());
+  q.enabled = quantizes(c);
   q.weight_range = weight_range(c.get_string("quant.weight_range"));
   q.per_channel = c.get_bool("quant.per_channel");
   q.first_last_bits = static_cast<int>(c.get_int("quant.first_last_bits"));

@@ -37,8 +37,8 @@ extern "C" void on_bus_error(int signal, siginfo_t* info, void*) {
     say("\nerror: ");
     say(record.path);
     say(" was cut short, or its disk failed, while it was being read. What was saved before is whole: --resume "
-        "continues"
-        " a study\n");
+        "continues "
+        "a study\n");
     ::_exit(kDataErrorCode);
   }
   std::signal(signal, SIG_DFL);  // the access is tried again, and ends the process as it would have

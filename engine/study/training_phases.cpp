@@ -8,6 +8,8 @@
 namespace gridstep {
 namespace {
 
+constexpr std::int64_t kFloat = 32;  // bits
+
 BitPeriod parse_period(const std::string& entry) {
   long long epochs = 0, w = 0, a = 0;  // wide: what does not fit an int must not be cut to one that does
   char rest = 0;
@@ -16,8 +18,7 @@ BitPeriod parse_period(const std::string& entry) {
   if (!whole || epochs < 1 || epochs > 1'000'000'000 || !in_range(w) || !in_range(a)) {
     fail<ConfigError>(
         "quant.progressive: '{}' is not EPOCHS:W,A with bits of 2 to 8; as in \"5:8,8; 5:4,4\", five epochs with 8 "
-        "bits "
-        "and then five with 4, before those with quant.weight_bits",
+        "bits and then five with 4, before those with quant.weight_bits",
         entry);
   }
   return {epochs, static_cast<int>(w), static_cast<int>(a)};
@@ -25,7 +26,6 @@ BitPeriod parse_period(const std::string& entry) {
 
 // None where weights or activations end in floats, as some cells of a study may: such networks have no steps for them.
 std::vector<BitPeriod> falling_bits(const Config& c) {
-  constexpr std::int64_t kFloat = 32;
   if (c.get_int("quant.weight_bits") == kFloat || c.get_int("quant.activation_bits") == kFloat) return {};
   return parse_bit_periods(c.get_string("quant.progressive"));
 }
@@ -56,12 +56,15 @@ std::vector<BitPeriod> parse_bit_periods(std::string_view text) {
   return periods;
 }
 
+bool quantizes(const Config& c) {
+  return c.get_string("quant.quantizer") != "none" &&
+         (c.get_int("quant.weight_bits") != kFloat || c.get_int("quant.activation_bits") != kFloat ||
+          !c.get_string("quant.layers").empty());
+}
+
 std::vector<Phase> training_phases(const Config& c) {
   std::vector<Phase> phases;
-  const bool quantizes = c.get_string("quant.quantizer") != "none" &&
-                         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32 ||
-                          !c.get_string("quant.layers").empty());
-  if (!quantizes) {
+  if (!quantizes(c)) {
     phases.push_back({});
   } else {
     std::int64_t epoch = c.get_int("quant.float_epochs");

@@ -10,6 +10,9 @@
 
 namespace gridstep {
 
+// Whether anything of the network ends quantized.
+bool quantizes(const Config& config);
+
 // Bits for some epochs: one entry of quant.progressive.
 struct BitPeriod {
   std::int64_t epochs;

@@ -40,12 +40,6 @@ Use optimizer_use(std::string_view key) {
   return {when("optim.name", users), "only " + join(users) + (users.size() == 1 ? " uses it" : " use it")};
 }
 
-bool quantizes(const Config& c) {
-  return c.get_string("quant.quantizer") != "none" &&
-         (c.get_int("quant.weight_bits") != 32 || c.get_int("quant.activation_bits") != 32 ||
-          !c.get_string("quant.layers").empty());
-}
-
 bool quantizes_weights(const Config& c) {
   const auto rules = parse_layer_rules(c.get_string("quant.layers"));
   return c.get_int("quant.weight_bits") != 32 ||
@@ -160,8 +154,7 @@ void check_quant(const Config& c) {
   if (before > float_epochs && before >= epochs) {
     fail<ConfigError>(
         "quant.progressive = {} leaves no epoch for quant.weight_bits = {}: with quant.float_epochs = {} it takes {} "
-        "of "
-        "train.epochs = {}",
+        "of train.epochs = {}",
         c.text("quant.progressive"), weight_bits, float_epochs, before, epochs);
   }
   if (float_epochs >= epochs) {
@@ -341,8 +334,7 @@ void check_first_statistics(const Cell& cell) {
   if (!fresh || !training_phases(cell.config).front().frozen_norm) return;
   fail<ConfigError>(
       "{}: train.frozen_norm_epochs = {} of train.epochs = {}: running statistics cannot rest before they were "
-      "gathered; "
-      "leave an epoch, or start from a trained network (train.init, or a variant's start)",
+      "gathered; leave an epoch, or start from a trained network (train.init, or a variant's start)",
       cell.name, cell.config.get_int("train.frozen_norm_epochs"), cell.config.get_int("train.epochs"));
 }
 

@@ -181,7 +181,7 @@ void Population::step() {
   fill_params();
   enter_phase();
   before_.clear();
-  if (options_.health && (step_ + 1) % options_.steps_per_epoch == 0) {
+  if (options_.health && phase().quantized && (step_ + 1) % options_.steps_per_epoch == 0) {
     for (int r = 0; r < store_->replicas(); ++r) before_.push_back(store_->download(store_->weights(), r));
   }
   program_->run();
