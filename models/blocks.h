@@ -6,6 +6,7 @@
 
 #include "engine/base/normalization.h"
 #include "engine/graph/graph.h"
+#include "kernels/quantize/quantizer_site.h"
 #include "models/quant_config.h"
 
 namespace gridstep {
@@ -15,18 +16,6 @@ struct Activation {
   ValueId value = kNoValue;  // f32; or u8 pixels, whose real value is code * (1/255)
   bool is_pixels = false;
   bool is_unsigned = false;  // never negative: follows a ReLU
-};
-
-// One quantizer of a model: what calibration and reports need to know.
-struct QuantizerSite {
-  std::string name;       // "conv2.input", "conv2.weight"
-  std::string parameter;  // the step's parameter: "conv2.input_step"
-  std::string state;      // the calibrated step s0: "conv2.input_step0"
-  std::string input;      // name of the graph value that is quantized (before fusion)
-  CodeRange range;
-  StepForm form = StepForm::kLog;
-  bool is_weight = false;
-  bool per_channel = false;
 };
 
 struct ConvSpec {

@@ -124,7 +124,7 @@ CalibrationGraph class_calibration_graph(const ClassTask& task, const ImageTable
   const ImageBatch batch = training_batch(result.graph, task, table);
   const BuiltModel model = find_model(task.model).build(result.graph, batch.images, model_options(task, phase, norm));
   set_conv_engine(result.graph, task.conv);
-  result.sites = calibration_sites(model.quantizers);
+  result.sites = model.quantizers;
   return result;
 }
 

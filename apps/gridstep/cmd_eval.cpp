@@ -30,8 +30,25 @@ struct EvalArgs {
 
 bool is_quantized(const SafetensorsFile& file) { return file.metadata("quantized") == "1"; }
 
+// What the network is, as its file says.
+Config stored_config(const SafetensorsFile& file) try {
+  Config config = parse_study(file.metadata("config"), "config").base;
+  // By the bits of its phase: perhaps not yet those that the training ends with. Files from before there were phases
+  // do not say: their bits are the configuration's.
+  if (is_quantized(file) && file.metadata().contains("bits")) {
+    const Bits bits = parse_bits(file.metadata("bits"));
+    config.set("quant.weight_bits", bits.weights, "checkpoint");
+    config.set("quant.activation_bits", bits.activations, "checkpoint");
+    config.set("quant.progressive", std::string(), "checkpoint");
+  }
+  return config;
+} catch (const ConfigError& e) {
+  fail<DataError>("{}: its description of the network is damaged, or not of this version: {}", file.path().string(),
+                  e.what());
+}
+
 Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
-  Config config = parse_study(file.metadata("config"), file.path().string() + " (config)").base;
+  Config config = stored_config(file);
   config.set("run.device", args.device, "--device");
   config.set("run.threads", std::int64_t{args.threads}, "--threads");
   config.set("run.fuse", args.fuse, "--fuse");
@@ -44,14 +61,6 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
     config.set("data.name", std::string("image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
-  // By the bits of its phase: perhaps not yet those that the training ends with. Files from before there were phases
-  // do not say: their bits are the configuration's.
-  if (is_quantized(file) && file.metadata().contains("bits")) {
-    const Bits bits = parse_bits(file.metadata("bits"));
-    config.set("quant.weight_bits", bits.weights, "checkpoint");
-    config.set("quant.activation_bits", bits.activations, "checkpoint");
-    config.set("quant.progressive", std::string(), "checkpoint");
-  }
   for (const char* limit : {"data.train_limit", "data.val_limit"}) config.set(limit, std::int64_t{0}, "eval");
   return config;
 }

@@ -175,7 +175,7 @@ void run_command(const StudyArgs& args, const Study& study) {
                cells.front().name, cells.back().name);
     return;
   }
-  const auto runner = make_runner(study.base, cells);
+  const auto runner = make_runner(study.base);
   RunOptions options;
   options.folder = args.out.empty() ? fs::path("runs") / study.base.get_string("study.name") : fs::path(args.out);
   options.resume = args.resume;

@@ -30,7 +30,7 @@ void add_data_commands(CLI::App& app);     // data reduce | check | synth | pack
 void add_doctor_command(CLI::App& app);    // doctor
 
 // What trains the cells of a study; `run_options` holds the run.* keys. Opens no data. DeviceError: a device that was
-// asked for and is not there, or cannot do what a cell asks of it.
-std::unique_ptr<CellRunner> make_runner(const Config& run_options, std::span<const Cell> cells);
+// asked for and is not there.
+std::unique_ptr<CellRunner> make_runner(const Config& run_options);
 
 }  // namespace gridstep

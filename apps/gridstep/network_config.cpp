@@ -60,11 +60,4 @@ Phase final_phase(const QuantConfig& quant) {
   return {.quantized = quant.enabled, .weight_bits = quant.weight_bits, .activation_bits = quant.activation_bits};
 }
 
-std::vector<CalibrationSite> calibration_sites(const std::vector<QuantizerSite>& quantizers) {
-  std::vector<CalibrationSite> sites;
-  for (const QuantizerSite& s : quantizers)
-    sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-  return sites;
-}
-
 }  // namespace gridstep

@@ -23,6 +23,4 @@ Phase final_phase(const QuantConfig& quant);
 
 constexpr Index kHealthSamples = 16;  // of a batch: TrainingGraphs::health
 
-std::vector<CalibrationSite> calibration_sites(const std::vector<QuantizerSite>& quantizers);
-
 }  // namespace gridstep

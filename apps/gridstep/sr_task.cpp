@@ -74,7 +74,7 @@ CalibrationGraph sr_calibration_graph(const SrTask& task, const PhotoTable& tabl
   const PatchBatch batch = patch_batch(result.graph, "batch", {table, task.batch, task.patch, task.scale()});
   const BuiltModel model = find_model(task.model).build(result.graph, batch.lr, model_options(task, phase));
   set_conv_engine(result.graph, task.conv);
-  result.sites = calibration_sites(model.quantizers);
+  result.sites = model.quantizers;
   return result;
 }
 

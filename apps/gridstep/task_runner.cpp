@@ -96,9 +96,8 @@ void check_device(const Device& device, const Config& config) {
   }
 }
 
-std::unique_ptr<CellRunner> make_runner(const Config& config, std::span<const Cell> cells) {
+std::unique_ptr<CellRunner> make_runner(const Config& config) {
   auto device = open_device(config);
-  for (const Cell& cell : cells) check_device(*device, cell.config);
   if (task_of(config) == Task::kSuperResolution) return std::make_unique<SrRunner>(std::move(device));
   return std::make_unique<ClassRunner>(std::move(device));
 }

@@ -31,10 +31,14 @@ struct EvaluationMemory {
 PlannedMemory plan_training(const TrainingGraphs& graphs, std::span<const Phase> phases, const Device& device,
                             int replicas, int slots);
 
+// DeviceError where the device cannot do what the configuration asks of it.
+void check_device(const Device& device, const Config& config);
+
 class TaskRunner : public CellRunner {
  public:
   explicit TaskRunner(std::unique_ptr<Device> device) : device_(std::move(device)) {}
 
+  void require_trainable(const Cell& cell) override { check_device(*device_, cell.config); }
   int preferred_replicas(const Config& config) override;
   std::vector<CellOutcome> run(std::span<const Cell> cells, const RunOptions& options) override;
   std::string device_name() override { return device_->describe(); }
@@ -67,8 +71,5 @@ class TaskRunner : public CellRunner {
 
 // The device that run.device and run.threads ask for; says why when `auto` does not take CUDA.
 std::unique_ptr<Device> open_device(const Config& config);
-
-// DeviceError where the device cannot do what the configuration asks of it.
-void check_device(const Device& device, const Config& config);
 
 }  // namespace gridstep

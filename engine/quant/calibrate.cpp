@@ -22,7 +22,7 @@ void upload(ParameterStore& store, const std::string& name, int replica, const s
   store.device().upload(t.at<std::byte>(replica), values.data(), static_cast<Bytes>(values.size() * sizeof(float)));
 }
 
-std::vector<float> steps_of(const CalibrationSite& site, const Tensor& t, const std::vector<float>& values) {
+std::vector<float> steps_of(const QuantizerSite& site, const Tensor& t, const std::vector<float>& values) {
   const auto whole = [&] { return static_cast<float>(initial_step(values, site.range, !site.is_weight)); };
   if (!site.per_channel) return {whole()};
   std::vector<float> steps;
@@ -37,9 +37,9 @@ std::vector<float> steps_of(const CalibrationSite& site, const Tensor& t, const 
 
 }  // namespace
 
-void calibrate(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites) {
+void calibrate(Program& forward, ParameterStore& store, const std::vector<QuantizerSite>& sites) {
   const auto status = store.download_status();
-  visit_sites(forward, store, sites, [&](const CalibrationSite& site, const Tensor& t) {
+  visit_sites(forward, store, sites, [&](const QuantizerSite& site, const Tensor& t) {
     for (int r = 0; r < store.replicas(); ++r) {
       if (status[static_cast<std::size_t>(r)].first_fault != 0) continue;  // diverged: its values mean nothing
       std::vector<float> steps = steps_of(site, t, download(store, t, r));

@@ -11,6 +11,6 @@ namespace gridstep {
 // Sites in the order of the forward pass. Sets parameter and state of every site and replica (observer.h says by which
 // rule); a channel of zeros takes the step of the whole tensor. Replicas with a fault
 // are passed over. The replicas' status is left as it was.
-void calibrate(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites);
+void calibrate(Program& forward, ParameterStore& store, const std::vector<QuantizerSite>& sites);
 
 }  // namespace gridstep

@@ -61,7 +61,7 @@ class CodeCount {
   std::int64_t clipped_ = 0, count_ = 0;
 };
 
-CodeCount count_codes(const CalibrationSite& site, const Shape& shape, std::span<const float> values,
+CodeCount count_codes(const QuantizerSite& site, const Shape& shape, std::span<const float> values,
                       const std::vector<double>& steps) {
   const auto channels = static_cast<std::size_t>(shape[site.is_weight ? 0 : shape.rank() - 1]);
   const std::size_t per_channel = values.size() / channels;
@@ -76,13 +76,13 @@ CodeCount count_codes(const CalibrationSite& site, const Shape& shape, std::span
 }  // namespace
 
 std::vector<std::vector<SiteHealth>> measure_health(Program& forward, ParameterStore& store,
-                                                    const std::vector<CalibrationSite>& sites,
+                                                    const std::vector<QuantizerSite>& sites,
                                                     const std::vector<std::vector<float>>& before) {
   const auto status = store.download_status();
   std::vector<std::vector<SiteHealth>> health(before.size());
   std::vector<std::vector<float>> now;
   for (int r = 0; r < store.replicas(); ++r) now.push_back(store.download(store.weights(), r));
-  visit_sites(forward, store, sites, [&](const CalibrationSite& site, const Tensor& t) {
+  visit_sites(forward, store, sites, [&](const QuantizerSite& site, const Tensor& t) {
     const int parameter = store.find(site.parameter), weight = store.find(site.input);
     std::vector<float> values(static_cast<std::size_t>(t.elements()));
     for (std::size_t r = 0; r < health.size(); ++r) {

@@ -26,7 +26,7 @@ struct SiteHealth {
 // Of every site and replica: [replica][site]. Runs `forward` (unfused) and leaves parameters and status as they were.
 // `before`: each replica's weights before the last step.
 std::vector<std::vector<SiteHealth>> measure_health(Program& forward, ParameterStore& store,
-                                                    const std::vector<CalibrationSite>& sites,
+                                                    const std::vector<QuantizerSite>& sites,
                                                     const std::vector<std::vector<float>>& before);
 
 }  // namespace gridstep

@@ -8,7 +8,7 @@ namespace gridstep {
 namespace {
 
 // The node that quantizes at a site: the one that reads the site's step.
-NodeId quantizer_of(const Graph& graph, const CalibrationSite& site) {
+NodeId quantizer_of(const Graph& graph, const QuantizerSite& site) {
   const auto& nodes = graph.nodes();
   const auto is_step = [&](ValueId id) {
     return id != kNoValue && graph.value(id).storage == Storage::kParameter &&
@@ -23,10 +23,10 @@ NodeId quantizer_of(const Graph& graph, const CalibrationSite& site) {
 
 }  // namespace
 
-void visit_sites(Program& forward, ParameterStore& store, const std::vector<CalibrationSite>& sites,
-                 const std::function<void(const CalibrationSite&, const Tensor&)>& visit) {
+void visit_sites(Program& forward, ParameterStore& store, const std::vector<QuantizerSite>& sites,
+                 const std::function<void(const QuantizerSite&, const Tensor&)>& visit) {
   NodeId done = 0;
-  for (const CalibrationSite& site : sites) {
+  for (const QuantizerSite& site : sites) {
     const NodeId quantizer = quantizer_of(forward.graph(), site);
     GS_CHECK(quantizer >= done, "'{}' comes before the site that was visited last", site.name);
     forward.run_nodes(done, quantizer);

@@ -41,6 +41,10 @@ class CellRunner {
  public:
   virtual ~CellRunner() = default;
 
+  // DeviceError where the device cannot do what the cell asks of it. Asked of every cell that is still to be trained,
+  // before anything is written; the finished ones are shown whatever the device is.
+  virtual void require_trainable(const Cell&) {}
+
   // How many replicas of this architecture one program should train at once (memory and speed); at least 1.
   virtual int preferred_replicas(const Config& config) = 0;
 

@@ -134,6 +134,11 @@ bool all_ended(const std::vector<CellResult>& cells) {
   return std::none_of(cells.begin(), cells.end(), [](const CellResult& r) { return is_chosen(r) && !has_ended(r); });
 }
 
+void require_trainable(const std::vector<CellResult>& cells, CellRunner& runner) {
+  for (const CellResult& r : cells)
+    if (is_chosen(r) && !has_ended(r)) runner.require_trainable(r.cell);
+}
+
 void require_resume(const RunFolder& folder, const std::vector<CellResult>& cells, const RunOptions& options) {
   if (options.resume || folder.fresh() || folder.is_open() || all_ended(cells)) return;
   const auto done = std::count_if(cells.begin(), cells.end(), has_ended);
@@ -194,6 +199,7 @@ StudyReport run_study(Study study, CellRunner& runner, const RunOptions& options
   const std::vector<Cell> cells = expand_cells(study);
   StudyReport report{study, folder.load(cells), {}, {}, {}, options.folder, 0};
   require_resume(folder, report.cells, options);
+  require_trainable(report.cells, runner);
   report.facts = gather_facts(study, cells, folder, runner);
   if (!all_ended(report.cells)) folder.open(study, report.facts, runner);
   const auto refresh = [&] { refresh_report(report, folder); };
@@ -234,6 +240,8 @@ void check_report(const StudyReport& report, bool strict) {
 
 std::string plan_text(const Study& study, CellRunner& runner) {
   const auto cells = expand_cells(study);
+  for (const Cell& cell : cells)
+    if (!cell.left_out) runner.require_trainable(cell);
   StudyFacts facts;
   facts.device = runner.device_name();
   facts.protocol = protocols_of(cells, runner);

@@ -41,6 +41,9 @@ std::string plan_text(const Study& study, CellRunner& runner);
 // "ok" or "diverged", of those not left out; a failed cell is tried again.
 bool all_ended(const std::vector<CellResult>& cells);
 
+// Throws what the runner throws at the first cell that has not ended and cannot be trained here.
+void require_trainable(const std::vector<CellResult>& cells, CellRunner& runner);
+
 // Throws ConfigError naming --resume when someone else's or an earlier call's work lies in the folder unfinished.
 void require_resume(const RunFolder& folder, const std::vector<CellResult>& cells, const RunOptions& options);
 

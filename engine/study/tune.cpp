@@ -280,6 +280,7 @@ TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options
     const auto cells = tuning_cells(sweep.plan, sweep.rates);
     sweep.cells = folder.load(cells);
     require_resume(folder, sweep.cells, options);
+    require_trainable(sweep.cells, runner);
     if (sweep.facts.device.empty()) sweep.facts = gather_facts(sweep.plan, cells, folder, runner);
     if (!folder.is_open() && !all_ended(sweep.cells)) folder.open(sweep.plan, sweep.facts, runner);
     const auto refresh = [&] { refresh_sweep(sweep, folder); };

@@ -119,7 +119,7 @@ void Population::calibrate_phase(const Phase& phase) {
   CalibrationGraph calibration = graphs_.calibration(phase);
   Program forward(std::move(calibration.graph), *store_, {});
   calibrate(forward, *store_, calibration.sites);
-  for (const CalibrationSite& site : calibration.sites) store_->clear_slots(store_->find(site.parameter));
+  for (const QuantizerSite& site : calibration.sites) store_->clear_slots(store_->find(site.parameter));
   release_freed_memory();
 }
 

@@ -32,7 +32,7 @@ struct ReplicaSettings {
 
 struct CalibrationGraph {
   Graph graph;  // forward only, unfused
-  std::vector<CalibrationSite> sites;
+  std::vector<QuantizerSite> sites;
 };
 
 // How the task describes its networks. The parameters of the last phase's training graph must include those of all

@@ -50,14 +50,9 @@ void calibrate_espcn(ParameterStore& store, EspcnCase c, F fill_inputs) {
   Graph g;
   const ValueId lr = g.add_input("lr", {{c.n, c.h, c.w, 3}, DType::kU8});
   const BuiltModel built = build_espcn(g, lr, c.model);
-  std::vector<CalibrationSite> sites;
-  for (const QuantizerSite& site : built.quantizers) {
-    sites.push_back(
-        {site.name, site.parameter, site.state, site.input, site.range, site.form, site.is_weight, site.per_channel});
-  }
   Program program(std::move(g), store);
   fill_inputs(program);
-  calibrate(program, store, sites);
+  calibrate(program, store, built.quantizers);
 }
 
 }  // namespace gridstep::test

@@ -19,6 +19,7 @@ class FakeRunner : public CellRunner {
   int fail_at = -1;       // index of the call of run() that ends with an error
   int interrupt_at = -1;  // index of the call of run() that is interrupted after its checkpoints
   std::string device = "cpu: fake";
+  std::string refused;                                    // this cell cannot be trained here
   std::function<void(const Cell&, CellOutcome&)> change;  // the last word on an outcome
   std::vector<std::string> trained;                       // names, in order
   std::vector<std::size_t> populations;                   // sizes
@@ -28,6 +29,10 @@ class FakeRunner : public CellRunner {
   static double score(const Config& config) {
     const double decades = std::log10(config.get_float("optim.lr") / 1e-3);
     return 29.5 - 0.25 * decades * decades + 0.01 * static_cast<double>(config.get_int("train.seed"));
+  }
+
+  void require_trainable(const Cell& cell) override {
+    if (cell.name == refused) throw DeviceError("not on this device");
   }
 
   int preferred_replicas(const Config&) override { return replicas; }

@@ -103,6 +103,20 @@ TEST_CASE("a finished study is shown again from a folder that cannot be written"
   ::chmod(f.options.folder.c_str(), 0700);
 }
 
+TEST_CASE("what this device cannot train is refused before anything is written, and shown where it has ended",
+          "[study]") {
+  Fixture f;
+  f.runner.refused = "sgd-s4";
+  CHECK_THROWS_AS(f.run(), DeviceError);
+  CHECK_THROWS_AS(plan_text(small_study(), f.runner), DeviceError);
+  CHECK(f.runner.trained.empty());
+  CHECK_FALSE(fs::exists(f.options.folder));
+  f.runner.refused.clear();
+  const StudyReport first = f.run();
+  f.runner.refused = "sgd-s4";
+  CHECK(f.run().table == first.table);
+}
+
 TEST_CASE("an interrupted study resumes to the same results", "[study]") {
   Fixture whole;
   whole.run();

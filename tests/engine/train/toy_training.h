@@ -70,9 +70,7 @@ class ToyTraining {
   CalibrationGraph calibration(const Phase& phase) const {
     CalibrationGraph result;
     const PatchBatch batch = patch_batch(result.graph, "batch", {photos_.table(), kBatch, 5, 2});
-    for (const QuantizerSite& s : build_espcn(result.graph, batch.lr, options_of(phase)).quantizers) {
-      result.sites.push_back({s.name, s.parameter, s.state, s.input, s.range, s.form, s.is_weight, s.per_channel});
-    }
+    result.sites = build_espcn(result.graph, batch.lr, options_of(phase)).quantizers;
     return result;
   }
 
