@@ -118,6 +118,11 @@ class Work {
   std::exception_ptr failure_;
 };
 
+// An empty tensor may have no address, which memcpy must not see.
+void copy_bytes(void* to, const void* from, Bytes size) {
+  if (size > 0) std::memcpy(to, from, static_cast<std::size_t>(size));
+}
+
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(std::max(1, threads)), scratch_(static_cast<std::size_t>(threads_)) {
@@ -147,16 +152,12 @@ class CpuDevice final : public Device {
   }
   void release(std::byte* p) noexcept override { std::free(p); }
   Bytes available_bytes() const override { return cpu_available_bytes(); }
-  void fill(std::byte* p, int value, Bytes size) override { std::memset(p, value, static_cast<std::size_t>(size)); }
-  void upload(std::byte* to, const void* from, Bytes size) override {
-    std::memcpy(to, from, static_cast<std::size_t>(size));
+  void fill(std::byte* p, int value, Bytes size) override {
+    if (size > 0) std::memset(p, value, static_cast<std::size_t>(size));
   }
-  void download(void* to, const std::byte* from, Bytes size) override {
-    std::memcpy(to, from, static_cast<std::size_t>(size));
-  }
-  void copy(std::byte* to, const std::byte* from, Bytes size) override {
-    std::memcpy(to, from, static_cast<std::size_t>(size));
-  }
+  void upload(std::byte* to, const void* from, Bytes size) override { copy_bytes(to, from, size); }
+  void download(void* to, const std::byte* from, Bytes size) override { copy_bytes(to, from, size); }
+  void copy(std::byte* to, const std::byte* from, Bytes size) override { copy_bytes(to, from, size); }
   void synchronize() override {}
   int threads() const override { return threads_; }
 

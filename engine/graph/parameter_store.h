@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "engine/device/device.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/step_params.h"
@@ -29,7 +30,10 @@ class ParameterStore {
   Tensor gradient(int parameter) const;
   float* weights() const { return reinterpret_cast<float*>(weights_.data()); }
   float* gradients() const { return reinterpret_cast<float*>(gradients_.data()); }
-  float* slot(int k) const { return reinterpret_cast<float*>(slots_[static_cast<std::size_t>(k)].data()); }
+  float* slot(int k) const {
+    GS_CHECK(k >= 0 && k < slots(), "there is no slot {}, only {}", k, slots());
+    return reinterpret_cast<float*>(slots_[static_cast<std::size_t>(k)].data());
+  }
   StepParams* params() const { return reinterpret_cast<StepParams*>(params_.data()); }
   ReplicaStatus* status() const { return reinterpret_cast<ReplicaStatus*>(status_.data()); }
   Device& device() const { return device_; }

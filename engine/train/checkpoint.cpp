@@ -102,7 +102,7 @@ CheckpointState read_state(const SafetensorsFile& file) {
 CheckpointState load_checkpoint(const SafetensorsFile& file, ParameterStore& store, int replica, int slots) {
   CheckpointState state = read_state(file);
   for (int s = -1; s < slots; ++s) {
-    float* array = s < 0 ? store.weights() : store.slot(s);
+    float* const array = s < 0 ? store.weights() : store.slot(s);
     std::vector<float> flat(static_cast<std::size_t>(store.stride()), 0.0f);
     for (std::size_t p = 0; p < store.table().size(); ++p) {
       const ParameterInfo& info = store.table()[p];

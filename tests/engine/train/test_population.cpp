@@ -364,5 +364,8 @@ TEST_CASE("a checkpoint of another network is refused by name", "[train]") {
   CHECK_THROWS_WITH(load_checkpoint(file, shape, 0, 1), Catch::Matchers::Contains("'w'"));
   CHECK_THROWS_WITH(load_checkpoint(file, name, 0, 1), Catch::Matchers::Contains("'v'"));
   CHECK_NOTHROW(load_checkpoint(file, small, 0, 1));
-  CHECK_THROWS_AS(load_checkpoint(file, small, 0, 2), DataError);  // another optimizer's slots
+  // Of another optimizer.
+  ParameterStore slots(*device, small.table(), 1, 2, true);
+  CHECK_THROWS_AS(load_checkpoint(file, slots, 0, 2), DataError);
+  CHECK_THROWS_WITH(load_checkpoint(file, small, 0, 2), Catch::Matchers::Contains("no slot 1"));
 }
