@@ -83,9 +83,11 @@ tiny=(--optimizer adam --lr 0.001 --epochs 1 --device cpu --set data.synthetic_i
 expect 0 'imagenet stem' 'planned as it is' MiB -- "$gridstep" train resnet20 "${tiny[@]}" --bits float --set model.stem=imagenet --out "$work/start"
 expect 0 'tensors taken' 'of quantizers, calibrated' -- "$gridstep" train resnet20 "${tiny[@]}" --set model.stem=imagenet --init "$work"/start/cells/*/checkpoints/last.safetensors --out "$work/started"
 expect 3 'conv1.weight' 'wants (16, 3, 3, 3)' -- "$gridstep" train resnet20 "${tiny[@]}" --init "$work"/start/cells/*/checkpoints/last.safetensors --out "$work/strange"
-# A limit of the address space is seen before anything is allocated.
-expect 4 'one network needs' 'are to be had' -- bash -c "ulimit -v 409600; exec \"\$0\" \"\$@\"" "$gridstep" train resnet18 "${tiny[@]}" --set model.stem=cifar --out "$work/limited"
-[ -e "$work/limited/cells/adam-s0/checkpoints/last.safetensors" ] && { echo "FAILED: something was trained under the limit"; failures=$((failures + 1)); }
+# A limit of the address space is seen before anything is allocated. A sanitizer reserves terabytes of it.
+if [ "${GS_SANITIZE:-OFF}" = OFF ]; then
+  expect 4 'one network needs' 'are to be had' -- bash -c "ulimit -v 409600; exec \"\$0\" \"\$@\"" "$gridstep" train resnet18 "${tiny[@]}" --set model.stem=cifar --out "$work/limited"
+  [ -e "$work/limited/cells/adam-s0/checkpoints/last.safetensors" ] && { echo "FAILED: something was trained under the limit"; failures=$((failures + 1)); }
+fi
 expect 2 crop_padding -- "$gridstep" train resnet20 "${tiny[@]}" --set data.crop_padding=4 --set data.resized_crop=0.5 --out "$work/crops"
 # Normalised images: what a training measured, `eval` measures of its checkpoint.
 expect 0 resnet20 -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=imagenet --out "$work/normalised"
