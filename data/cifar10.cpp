@@ -25,7 +25,7 @@ std::vector<std::string> files_of(const std::string& split) {
 [[noreturn]] void fail_no_data(const LabelledOptions& options, const fs::path& missing) {
   const fs::path root = options.root.empty() ? fs::path("data") : options.root;
   fail<DataError>(
-      "no {} images for data set cifar10 in '{}': {} is missing\n"
+      "no {} images for data set cifar10{}: {} is missing\n"
       "  expected  {}/data_batch_1.bin ... data_batch_5.bin and test_batch.bin, or these files in the folder itself\n"
       "  found     {}{}\n"
       "  the official archive (170 MB), with its md5:\n"
@@ -33,7 +33,7 @@ std::vector<std::string> files_of(const std::string& split) {
       "    curl -fLO -C - https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz\n"
       "    echo 'c32a1d4ab5d03f1284b67883e8d87530  cifar-10-binary.tar.gz' | md5sum -c && tar xzf "
       "cifar-10-binary.tar.gz",
-      options.split, options.root.string(), missing.string(), kFolder, describe_folder(options.root),
+      options.split, in_folder(options.root), missing.string(), kFolder, describe_folder(options.root),
       hint_one_level_down(options.root, {std::string(kFolder)}), root.string(), root.string());
 }
 

@@ -40,12 +40,12 @@ std::string fetch_commands(const fs::path& root, int scale) {
 [[noreturn]] void fail_no_data(const SrDataOptions& options) {
   const bool train = options.split == "train";
   fail<DataError>(
-      "no {} photos for data set div2k in '{}'\n"
+      "no {} photos for data set div2k{}\n"
       "  expected  {}/{}\n"
       "            {}_LR_bicubic/X{}/{}x{}.png ... (optional; reduced from HR when absent)\n"
       "       or   {}/ with any PNG or JPEG photos\n"
       "  found     {}{}\n{}",
-      options.split, options.root.string(), train ? "DIV2K_train_HR" : "DIV2K_valid_HR",
+      options.split, in_folder(options.root), train ? "DIV2K_train_HR" : "DIV2K_valid_HR",
       train ? "0001.png ... 0800.png" : "0801.png ... 0900.png", train ? "DIV2K_train" : "DIV2K_valid", options.scale,
       train ? "0001" : "0801", options.scale, options.split, describe_folder(options.root),
       hint_one_level_down(options.root, {"DIV2K_train_HR", "DIV2K_valid_HR", options.split}),

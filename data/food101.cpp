@@ -13,14 +13,14 @@ namespace {
 [[noreturn]] void fail_no_data(const LabelledOptions& options, const fs::path& missing) {
   const std::string root = options.root.empty() ? "data" : options.root.string();
   fail<DataError>(
-      "no {} photos for data set food101 in '{}': {} is missing\n"
+      "no {} photos for data set food101{}: {} is missing\n"
       "  expected  images/<class>/<id>.jpg and meta/classes.txt, train.txt, test.txt; or these in food-101/\n"
       "  found     {}{}\n"
       "  the official archive (5.0 GB), with its md5:\n"
       "    mkdir -p '{}' && cd '{}'\n"
       "    curl -fLO -C - http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz\n"
       "    echo '85eeb15f3717b99a5da872d97d918f87  food-101.tar.gz' | md5sum -c && tar xzf food-101.tar.gz",
-      options.split, options.root.string(), missing.string(), describe_folder(options.root),
+      options.split, in_folder(options.root), missing.string(), describe_folder(options.root),
       hint_one_level_down(options.root, {"meta"}), root, root);
 }
 

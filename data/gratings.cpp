@@ -71,8 +71,9 @@ void draw_grating(std::uint64_t seed, std::uint32_t image, std::uint8_t* out) {
 
 LabelledImages load_gratings(const LabelledOptions& options) {
   if (options.synthetic_images < kClasses || options.synthetic_images > kMaxImages) {
-    fail<ConfigError>("{} synthetic images: must be {} (one per class) to {}", options.synthetic_images, kClasses,
-                      kMaxImages);
+    fail<ConfigError>("data.{} = {}: synthetic images of {} classes must be {} (one per class) to {}",
+                      options.split == "train" ? "synthetic_images" : "synthetic_val_images", options.synthetic_images,
+                      kClasses, kClasses, kMaxImages);
   }
   if (options.size != 0 && options.size != kSide)
     fail<ConfigError>("data.size = {}: synthetic images for classification have {} pixels", options.size, kSide);

@@ -36,10 +36,10 @@ std::unique_ptr<SrSource> open_image_folder(const SrDataOptions& options) {
                               options);
   }
   fail<DataError>(
-      "no {} photos for data set image_folder in '{}'\n"
+      "no {} photos for data set image_folder{}\n"
       "  expected  train/ and val/ with PNG or JPEG photos, or at least two photos in the folder itself\n"
       "  found     {}{}",
-      options.split, options.root.string(), describe_folder(options.root),
+      options.split, in_folder(options.root), describe_folder(options.root),
       hint_one_level_down(options.root, {"train", "val"}));
 }
 

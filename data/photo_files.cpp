@@ -150,6 +150,10 @@ std::string describe_folder(const fs::path& folder) {
                      more == 0 ? "" : fmt::format(" and {} more", more));
 }
 
+std::string in_folder(const fs::path& root) {
+  return root.empty() ? ", as no folder was given (--data DIR)" : fmt::format(" in '{}'", root.string());
+}
+
 std::string hint_one_level_down(const fs::path& root, const std::vector<std::string>& wanted) {
   std::error_code error;
   std::vector<std::string> matches;

@@ -37,6 +37,9 @@ bool is_folder(const fs::path& path);
 // What lies in a folder, for messages: "12 images, 1 other file; folders: a, b". Never throws.
 std::string describe_folder(const fs::path& folder);
 
+// Where photos were looked for, for messages: " in 'ROOT'", or that no folder was given.
+std::string in_folder(const fs::path& root);
+
 // "\n  hint      did you mean ROOT/DIV2K?" when a folder one level down has one of these folders in it, else empty.
 std::string hint_one_level_down(const fs::path& root, const std::vector<std::string>& wanted);
 

@@ -31,7 +31,7 @@ std::string found_in(const fs::path& root) {
 [[noreturn]] void fail_no_data(const LabelledOptions& options, const std::string& what) {
   const std::string root = options.root.empty() ? "ThuDogs" : options.root.string();
   fail<DataError>(
-      "no {} photos for data set tsinghua_dogs in '{}': {}\n"
+      "no {} photos for data set tsinghua_dogs{}: {}\n"
       "  expected  TrainAndValList/train.lst and validation.lst, and low-resolution/ or high-resolution/ with folders\n"
       "            such as 1043-n000001-Shiba_Dog\n"
       "  found     {}\n"
@@ -42,7 +42,7 @@ std::string found_in(const fs::path& root) {
       "low-resolution.zip\n"
       "    curl -fLO https://cg.cs.tsinghua.edu.cn/ThuDogs/TrainValSplit.zip\n"
       "    echo '4249cd0cdd041677334b34915bdaaa7c  TrainValSplit.zip' | md5sum -c && unzip -q TrainValSplit.zip",
-      options.split, options.root.string(), what, found_in(options.root), root, root);
+      options.split, in_folder(options.root), what, found_in(options.root), root, root);
 }
 
 // "1043-n000001-Shiba_Dog/n100001.jpeg": count, id, breed, photo. Not by std::regex, whose recursion grows with a line.

@@ -74,8 +74,11 @@ std::int64_t steps_of(const Config& c, const LabelledDataset& train) {
                     c.get_int("train.batch"));
   }
   if (chosen > whole) {
-    fail<DataError>("train.steps_per_epoch = {}: {} training images are {} batches of {}", chosen, train.count(), whole,
-                    c.get_int("train.batch"));
+    fail<ConfigError>(
+        "train.steps_per_epoch = {}: an epoch passes over the {} training images once, in {} batches of {}; give at "
+        "most "
+        "that, and more train.epochs",
+        chosen, train.count(), whole, c.get_int("train.batch"));
   }
   return chosen > 0 ? chosen : whole;
 }

@@ -144,7 +144,7 @@ void add_synth(CLI::App& data) {
 }
 
 void add_name(CLI::App& command, std::string& name, const std::vector<std::string>& names) {
-  command.add_option("--name", name, "data set: " + join(names))->check(CLI::IsMember(names))->capture_default_str();
+  command.add_option("--dataset", name, "data set: " + join(names))->check(CLI::IsMember(names))->capture_default_str();
 }
 
 void add_split(CLI::App& command, std::string& split) {

@@ -16,6 +16,7 @@
 #include "data/codecs/encode.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/names.h"
 #include "engine/base/strict_math.h"
 #include "engine/study/definition.h"
 #include "engine/train/checkpoint.h"
@@ -55,7 +56,7 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   if (!args.arithmetic.empty()) config.set("quant.arithmetic", args.arithmetic, "--arithmetic");
   config.set("eval.tile", std::int64_t{args.tile}, "--tile");
   if (!args.name.empty()) {
-    config.set("data.name", args.name, "--data-name");
+    config.set("data.name", args.name, "--dataset");
   } else if (!args.data.empty() && config.get_string("data.name") == "synthetic" &&
              task_of(config) == Task::kSuperResolution) {
     config.set("data.name", std::string("image_folder"), "--data");
@@ -178,11 +179,12 @@ void eval_classifier(const SafetensorsFile& file, const Config& config, const Ev
 
 void run_eval(const EvalArgs& args) {
   if (args.data.empty() && args.name.empty() && args.image.empty()) {
-    fail<ConfigError>("nothing to evaluate on: give --data DIR, --data-name synthetic, or --image FILE");
+    fail<ConfigError>("nothing to evaluate on: give --data DIR, --dataset synthetic, or --image FILE");
   }
-  if (!fs::exists(args.checkpoint)) {
-    fail<DataError>("there is no checkpoint {}; a training leaves them in <run folder>/cells/<name>/checkpoints",
-                    args.checkpoint);
+  if (!fs::is_regular_file(args.checkpoint)) {
+    fail<DataError>(
+        "{} {}; a training leaves them in <run folder>/cells/<name>/checkpoints: last.safetensors, best.safetensors",
+        args.checkpoint, fs::exists(args.checkpoint) ? "is no checkpoint file" : "is not there: no such checkpoint");
   }
   const SafetensorsFile file{fs::path(args.checkpoint)};
   const Config config = config_of(file, args);
@@ -190,27 +192,35 @@ void run_eval(const EvalArgs& args) {
   eval_classifier(file, config, args);
 }
 
+void add_choice(CLI::App& command, const std::string& option, std::string& value, const std::string& help,
+                const std::vector<std::string>& choices) {
+  command.add_option(option, value, help)->check(CLI::IsMember(choices).description(""))->type_name(join(choices, "|"));
+}
+
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
   auto args = std::make_shared<EvalArgs>();
   CLI::App* command = app.add_subcommand("eval", "Measure a checkpoint on a data set, or enlarge one image");
-  command->add_option("--checkpoint", args->checkpoint, "Checkpoint: .../checkpoints/last.safetensors")->required();
-  command->add_option("--data", args->data, "Folder of the data set");
-  command->add_option("--data-name", args->name, "Data set by name (default: the checkpoint's)");
-  command->add_option("--split", args->split, "Split to measure on")->check(CLI::IsMember({"train", "val"}));
-  command->add_option("--json", args->json, "Write the result to this file as well");
-  command->add_option("--image", args->image, "Enlarge this image instead of measuring");
-  command->add_option("--out", args->out, "Where the enlarged image goes (PNG)");
-  command->add_option("--tile", args->tile, "Tile side in low-resolution pixels; 0: whole images where memory allows")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--device", args->device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  command->add_option("--threads", args->threads, "CPU threads; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
-  command
-      ->add_option("--arithmetic", args->arithmetic,
-                   "codes, or float: plain fake-quantization (default: the checkpoint's)")
-      ->check(CLI::IsMember({"codes", "float"}));
+  command->add_option("--checkpoint", args->checkpoint, "checkpoint: .../checkpoints/last.safetensors")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--data", args->data, "folder of the data set")->type_name("DIR");
+  command->add_option("--dataset", args->name, "data set by name (default: the checkpoint's)")->type_name("NAME");
+  add_choice(*command, "--split", args->split, "split to measure on", {"train", "val"});
+  command->add_option("--json", args->json, "write the result to this file as well")->type_name("FILE");
+  command->add_option("--image", args->image, "enlarge this image instead of measuring")->type_name("FILE");
+  command->add_option("--out", args->out, "where the enlarged image goes (PNG)")->type_name("FILE");
+  command->add_option("--tile", args->tile, "tile side in low-resolution pixels; 0: whole images where memory allows")
+      ->check(CLI::NonNegativeNumber.description(""))
+      ->type_name("N");
+  add_choice(*command, "--device", args->device, "where to compute", {"auto", "cpu", "cuda"});
+  command->add_option("--threads", args->threads, "CPU threads; 0: all")
+      ->check(CLI::NonNegativeNumber.description(""))
+      ->type_name("N");
+  add_choice(*command, "--fuse", args->fuse, "graph fusion", {"all", "none"});
+  add_choice(*command, "--arithmetic", args->arithmetic,
+             "integer codes, or plain fake-quantization (default: the checkpoint's)", {"codes", "float"});
   command->callback([args] { run_eval(*args); });
 }
 

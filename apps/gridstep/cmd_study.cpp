@@ -93,6 +93,9 @@ void apply_options(Study& study, const StudyArgs& args) {
     study.pin(key, parse_value(*find_key(key), text, option), option);
   }
   if (args.seeds) {
+    for (const KeyFlag& flag : args.flags)
+      if (flag.key == "train.seed")
+        fail<ConfigError>("{} {} beside --seeds {}: give one of them", flag.option, flag.text, *args.seeds);
     constexpr std::int64_t kMaxSeeds = 10000;
     if (*args.seeds < 1 || *args.seeds > kMaxSeeds) {
       fail<ConfigError>("--seeds {}: expected a number of seeds, 1 to {}", *args.seeds, kMaxSeeds);

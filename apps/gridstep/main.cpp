@@ -14,6 +14,7 @@
 #include "engine/base/interrupt.h"
 #include "engine/base/map_faults.h"
 #include "engine/base/names.h"
+#include "engine/device/plugin.h"
 
 namespace gridstep {
 namespace {
@@ -57,6 +58,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
 int run(int argc, char** argv) {
   CLI::App app("Quantization-aware training on a CUDA grid: studies, training, evaluation", "gridstep");
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string(build_id()));
   app.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
   add_study_commands(app);
   add_eval_command(app);

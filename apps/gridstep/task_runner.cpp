@@ -182,6 +182,10 @@ nlohmann::json TaskRunner::environment() {
 
 std::string TaskRunner::plan(std::span<const Cell> cells) {
   const Config& config = cells.front().config;
+  const fs::path start = config.get_string("train.init");
+  if (!start.empty() && !fs::is_regular_file(start))
+    fail<DataError>("train.init: {} {}; it names a safetensors file of weights", start.string(),
+                    fs::exists(start) ? "is no file" : "is not there");
   const std::string unsuited = size_warning(config);
   const std::string warning = unsuited.empty() ? "" : "warning: " + unsuited + "\n";
   return fmt::format("{} steps per epoch, {} epochs\nmemory: {}; {} available\n{}",

@@ -119,6 +119,7 @@ MappedFile::MappedFile(const fs::path& path) {
   if (!d.ok()) fail("cannot open {}: {}", path.string(), reason());
   struct stat info {};
   if (::fstat(d.get(), &info) != 0) fail("cannot read {}: {}", path.string(), reason());
+  if (S_ISDIR(info.st_mode)) fail("{} is a folder, not a file", path.string());
   size_ = static_cast<std::size_t>(info.st_size);
   if (size_ == 0) return;
   void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, d.get(), 0);

@@ -95,10 +95,12 @@ PluginStatus open_plugin() {
   const fs::path path = plugin_folder() / kPluginFile;
   std::error_code error;
   if (!fs::exists(path, error)) {
-    return {nullptr,
-            fmt::format("this build has no CUDA part: {} does not exist (build with --cuda, or name its folder in "
-                        "GRIDSTEP_PLUGIN_DIR)",
-                        path.string())};
+    return {
+        nullptr,
+        fmt::format(
+            "this build has no CUDA part: {} does not exist (./quickstart.sh --cuda builds it; or name its folder in "
+            "GRIDSTEP_PLUGIN_DIR)",
+            path.string())};
   }
   void* const library = open_plugin_library(path);
   if (library == nullptr) {

@@ -56,8 +56,8 @@ void resolve_rate(const Study& study, Config& config) {
   if (rate == study.rates.end()) {
     fail<ConfigError>(
         "no learning rate for optimizer '{0}': rates do not carry over from other libraries under quantization, so "
-        "each "
-        "one is stated. Add '{0} = ...' to [rates] (--tune finds it), or give --set rates.{0}=...",
+        "each one is stated. Give --set optim.lr=... (`train`: --lr) or --set rates.{0}=..., or add '{0} = ...' to a "
+        "study's [rates] (--tune finds it)",
         optimizer);
   }
   config.set("optim.lr", rate->second, "[rates]");

@@ -44,8 +44,15 @@ std::string_view type_text(KeyType type) {
   return "";
 }
 
+std::string_view unquoted(std::string_view text) {
+  return text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text;
+}
+
 [[noreturn]] void refuse(const KeyInfo& key, std::string_view shown, std::string_view origin) {
   const std::string allowed = key.allowed();
+  if (!key.choices.empty())
+    fail<ConfigError>("{}: {} = {}: expected {}{}", origin, key.name, shown, allowed,
+                      did_you_mean(unquoted(shown), key.choices));
   fail<ConfigError>("{}: {} = {}: expected {}{}{}", origin, key.name, shown, type_text(key.type),
                     allowed.empty() ? "" : ", ", allowed);
 }

@@ -259,7 +259,7 @@ std::string plan_text(const Study& study, CellRunner& runner) {
     out += runner.plan(population);
     if (!out.ends_with('\n')) out += '\n';
   }
-  return out + "\nNothing was written: this was a dry run.\n";
+  return out + "\nThis was a dry run: nothing was trained, no run folder was written.\n";
 }
 
 }  // namespace gridstep

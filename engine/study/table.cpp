@@ -23,6 +23,8 @@ std::string shown(const Study& study, std::string_view key) {
   return join(values, "/");
 }
 
+std::string epochs_text(const std::string& count) { return count + (count == "1" ? " epoch" : " epochs"); }
+
 // Said only where it is not float32.
 std::string backward_shown(const Study& study) {
   const std::string backward = shown(study, "train.backward");
@@ -145,20 +147,31 @@ std::vector<std::string> floor_cells(const Study& study, const SummaryRow& row, 
   return cells;
 }
 
+// "adam", or where an axis tells rows apart "adam W2".
+std::string row_name(const SummaryRow& row) {
+  std::string name = row.variant.empty() ? row.config.get_string("optim.name") : row.variant;
+  for (const auto& [key, value] : row.axes) {
+    if (key == "optim.lr") continue;
+    const std::string title = axis_title(*find_key(key));
+    name += fmt::format(" {}{}{}", title, title.size() == 1 ? "" : " ", value_text(value));
+  }
+  return name;
+}
+
 std::vector<std::string> floor_remarks(const Study& study, std::span<const SummaryRow> rows) {
   std::vector<std::string> losers;
   std::string name;
   for (const auto& row : rows) {
     if (!row.under_floor) continue;
     name = row.floor.name;
-    const std::string& loser = row.variant.empty() ? row.config.get_string("optim.name") : row.variant;
+    const std::string loser = row_name(row);
     if (std::find(losers.begin(), losers.end(), loser) == losers.end()) losers.push_back(loser);
   }
   if (losers.empty()) return {};
   return {
-      fmt::format("UNDER THE FLOOR (!): {}. A network that does not beat {} has not learned its task within {} epochs; "
+      fmt::format("UNDER THE FLOOR (!): {}. A network that does not beat {} has not learned its task within {}; "
                   "its rank means nothing.",
-                  join(losers), name, shown(study, "train.epochs"))};
+                  join(losers), name, epochs_text(shown(study, "train.epochs")))};
 }
 
 std::vector<std::string> cell_remarks(std::span<const CellResult> cells) {
@@ -276,8 +289,8 @@ std::string tuning_text(const Study& study) {
       tune.rates.empty() ? static_cast<std::size_t>(tune.points) : tune.rates.begin()->second.size();
   const std::string density = tune.rates.empty() ? fmt::format(", {} per decade", tune.points_per_decade) : "";
   const std::string epochs = tune.epochs > 0 ? std::to_string(tune.epochs) : shown(study, "train.epochs");
-  return fmt::format("{} per optimizer{}, seed {}, {} epochs each, up to {} more where the best is on the edge", points,
-                     density, join(seeds), epochs, tune.max_extensions);
+  return fmt::format("{} per optimizer{}, seed {}, {} each, up to {} more where the best is on the edge", points,
+                     density, join(seeds), epochs_text(epochs), tune.max_extensions);
 }
 
 std::vector<std::string> study_heading(const Study& study, const StudyFacts& facts) {
@@ -285,14 +298,14 @@ std::vector<std::string> study_heading(const Study& study, const StudyFacts& fac
   if (task_of(study.base) == Task::kSuperResolution) {
     lines.push_back(fmt::format("network: {} x{}, {}, {}", shown(study, "model.name"), shown(study, "model.scale"),
                                 shown(study, "model.activation"), bits_shown(study)));
-    lines.push_back(fmt::format(
-        "training: {}, {} epochs, batch {}, patch {} px (low resolution), loss {}, schedule {}{}",
-        shown(study, "data.name"), shown(study, "train.epochs"), shown(study, "train.batch"),
-        shown(study, "train.patch"), shown(study, "train.loss"), shown(study, "schedule.name"), backward_shown(study)));
+    lines.push_back(fmt::format("training: {}, {}, batch {}, patch {} px (low resolution), loss {}, schedule {}{}",
+                                shown(study, "data.name"), epochs_text(shown(study, "train.epochs")),
+                                shown(study, "train.batch"), shown(study, "train.patch"), shown(study, "train.loss"),
+                                shown(study, "schedule.name"), backward_shown(study)));
   } else {
     lines.push_back(fmt::format("network: {}, {}", shown(study, "model.name"), bits_shown(study)));
-    lines.push_back(fmt::format("training: {}, {} epochs, batch {}, {}, schedule {}{}", shown(study, "data.name"),
-                                shown(study, "train.epochs"), shown(study, "train.batch"),
+    lines.push_back(fmt::format("training: {}, {}, batch {}, {}, schedule {}{}", shown(study, "data.name"),
+                                epochs_text(shown(study, "train.epochs")), shown(study, "train.batch"),
                                 join(optimizers_in_use(study), "/"), shown(study, "schedule.name"),
                                 backward_shown(study)));
   }

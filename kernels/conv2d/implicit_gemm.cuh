@@ -110,7 +110,7 @@ class OperandLoader {
     const int at = term + chunk() * 16;
     const Tap tap = tap_of(g_, at);
 #pragma unroll
-    for (int i = 0; i < kPixels; ++i) load_pixels(stage + swizzled<T>(row(i), chunk()), pixels_[i], tap, at);
+    for (int i = 0; i < kPixels; ++i) load_pixels(stage + swizzled<T>(row(i), chunk()), pixels_[i], tap);
     unsigned char* const w_stage = stage + T::kM * T::kDepth;
 #pragma unroll
     for (int i = 0; i < kFilters; ++i) {
@@ -125,14 +125,14 @@ class OperandLoader {
   __device__ __forceinline__ static int chunk() { return static_cast<int>(threadIdx.x) % T::kChunks; }
   __device__ __forceinline__ static int row(int i) { return static_cast<int>(threadIdx.x) / T::kChunks + i * kRows; }
 
-  __device__ __forceinline__ void load_pixels(unsigned char* to, const PixelRow& row, Tap tap, int at) const {
+  // Terms beyond the depth may bring codes of other taps: filters have zeros there.
+  __device__ __forceinline__ void load_pixels(unsigned char* to, const PixelRow& row, Tap tap) const {
     if constexpr (kWide) {
-      const bool inside = at < g_.depth && is_inside(g_, row, tap);
+      const bool inside = is_inside(g_, row, tap);
       ptx::cp_async16(to, inside ? x_ + tap_offset(g_, row, tap) : x_, inside ? 16 : 0);
     } else {
-      store_bytes(to, [&](int i) {
-        const bool inside = at + i < g_.depth && is_inside(g_, row, tap);
-        const std::uint8_t code = inside ? x_[tap_offset(g_, row, tap)] : std::uint8_t{0};
+      store_bytes(to, [&](int) {
+        const std::uint8_t code = is_inside(g_, row, tap) ? x_[tap_offset(g_, row, tap)] : std::uint8_t{0};
         if (++tap.c == g_.channels) {
           tap.c = 0;
           if (++tap.s == g_.filter_width) {

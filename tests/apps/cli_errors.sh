@@ -55,10 +55,10 @@ rm "$work"/run/cells/*/result.json "$work/run/results.json"
 expect 2 --resume -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run"
 expect 0 adam -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/run" --resume
 expect 5 diverged -- "$gridstep" train espcn --optimizer sgd --lr 1e30 --epochs 1 "${small[@]}" --out "$work/diverged"
-expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/run/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --json "$work/eval.json"
+expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/run/cells/*/checkpoints/last.safetensors --dataset synthetic --device cpu --json "$work/eval.json"
 expect 0 network -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --arithmetic float --out "$work/plain"
 for arithmetic in codes float; do  # a checkpoint of either arithmetic serves both
-  expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/plain/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --arithmetic $arithmetic
+  expect 0 network bicubic -- "$gridstep" eval --checkpoint "$work"/plain/cells/*/checkpoints/last.safetensors --dataset synthetic --device cpu --arithmetic $arithmetic
 done
 expect 2 quant.arithmetic -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/plain"
 expect 3 conv1.weight -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --set "train.init=$work/other.safetensors" --out "$work/init"
@@ -91,7 +91,7 @@ fi
 expect 2 crop_padding -- "$gridstep" train resnet20 "${tiny[@]}" --set data.crop_padding=4 --set data.resized_crop=0.5 --out "$work/crops"
 # Normalised images: what a training measured, `eval` measures of its checkpoint.
 expect 0 resnet20 -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=imagenet --out "$work/normalised"
-expect 0 top-1 -- "$gridstep" eval --checkpoint "$work"/normalised/cells/*/checkpoints/last.safetensors --data-name synthetic --device cpu --json "$work/normalised.json"
+expect 0 top-1 -- "$gridstep" eval --checkpoint "$work"/normalised/cells/*/checkpoints/last.safetensors --dataset synthetic --device cpu --json "$work/normalised.json"
 trained=$(grep -m1 -o '"loss": [0-9.]*' "$work"/normalised/cells/*/result.json)
 grep -q "$trained" "$work/normalised.json" || { echo "FAILED: trained to $trained, evaluated to $(grep loss "$work/normalised.json")"; failures=$((failures + 1)); }
 expect 2 data.normalize imagenet -- "$gridstep" train resnet20 "${tiny[@]}" --set data.normalize=imagnet --out "$work/n"

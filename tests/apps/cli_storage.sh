@@ -69,7 +69,7 @@ done
 # A checkpoint that is measured is checked as well.
 cp "$work/good/cells/adam-s0/checkpoints/last.safetensors" "$work/one.safetensors"
 flip "$work/one.safetensors"
-"$gridstep" eval --checkpoint "$work/one.safetensors" --data-name synthetic --device cpu > "$work/log" 2>&1; got=$?
+"$gridstep" eval --checkpoint "$work/one.safetensors" --dataset synthetic --device cpu > "$work/log" 2>&1; got=$?
 wanted 3 one.safetensors checksum
 
 # A run folder that cannot be made.

@@ -72,7 +72,7 @@ struct Trained {
 void eval(const fs::path& checkpoint) {
   CLI::App app;
   add_eval_command(app);
-  app.parse("eval --data-name synthetic --device cpu --threads 1 --checkpoint '" + checkpoint.string() + "'");
+  app.parse("eval --dataset synthetic --device cpu --threads 1 --checkpoint '" + checkpoint.string() + "'");
 }
 
 }  // namespace

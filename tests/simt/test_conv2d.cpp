@@ -93,6 +93,42 @@ TEST_CASE("codes become floats, and channels with inexact sums are counted") {
   });
 }
 
+TEST_CASE("codes become floats: one step for all channels, odd fan-in, sums next to the last exact one") {
+  // 128 * (1032 * 127 + 8) = 2^24; the third channel exceeds it by codes of -1 alone.
+  const Index channels = 3, fan_in = 1169;
+  const Shape image{1, 1, 3, fan_in};
+  Values<std::int8_t> x(image, DType::kS8), w({channels, 1, 1, fan_in}, DType::kS8);
+  Values<float> x_floats(image, DType::kF32), w_floats({channels, 1, 1, fan_in}, DType::kF32), w_step({1}, DType::kF32);
+  fill_codes(x, 1);
+  fill_floats(w_step, 20, 0.01f, 0.1f);
+  for (int r = 0; r < kReplicas; ++r) {
+    std::int8_t* const codes = w.at(r);
+    std::fill_n(codes, channels * fan_in, std::int8_t{0});
+    std::fill_n(codes, 1032, std::int8_t{127});
+    codes[fan_in - 1] = 8;
+    std::fill_n(codes + fan_in, 1032, std::int8_t{-127});
+    codes[2 * fan_in - 1] = r == 0 ? 9 : 8;
+    std::fill_n(codes + 2 * fan_in, 1031, std::int8_t{127});
+    std::fill_n(codes + 2 * fan_in + 1031, 136, std::int8_t{-1});
+  }
+  Bench bench;
+  simt::for_each_schedule(1, [&] {
+    bench.run([&](Recorder& recorder) {
+      record_conv_operands(recorder, {.x = x.tensor,
+                                      .x_floats = x_floats.tensor,
+                                      .w = w.tensor,
+                                      .w_floats = w_floats.tensor,
+                                      .w_step = w_step.tensor,
+                                      .largest_code = 128});
+    });
+    for (int r = 0; r < kReplicas; ++r) {
+      CHECK(bench.status[static_cast<std::size_t>(r)].inexact == (r == 0 ? 2u : 1u));
+      for (Index i = 0; i < channels * fan_in; ++i)
+        REQUIRE(w_floats.at(r)[i] == static_cast<float>(w.at(r)[i]) * w_step.at(r)[0]);
+    }
+  });
+}
+
 TEST_CASE("the epilogue rounds every operation and quantizes as the quantizer does") {
   for (const Index channels : {1, 3, 27, 64, 1500}) {
     const Shape shape{2, 3, 5, channels};
@@ -229,7 +265,8 @@ TEST_CASE("scaled weights without a bias to finish") {
 }
 
 TEST_CASE("gradients of bias and scaled weights") {
-  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 37, 61, 3}, Shape{2, 9, 9, 64}, Shape{1, 4, 5, 300}}) {
+  for (const Shape& shape :
+       {Shape{1, 1, 1, 1}, Shape{2, 37, 61, 3}, Shape{2, 9, 9, 64}, Shape{1, 5, 13, 64}, Shape{1, 4, 5, 300}}) {
     const Index channels = shape[3], blocks = conv_bias_blocks(shape);
     Values<float> dy(shape, DType::kF32), db({channels}, DType::kF32), dw({channels, 3, 3, 7}, DType::kF32),
         x_step({1}, DType::kF32);

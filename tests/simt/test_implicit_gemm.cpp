@@ -95,6 +95,12 @@ TEST_CASE("own convolution: whole tiles and tails of every tile, wide and narrow
   }
 }
 
+TEST_CASE("own convolution: every tile, short of one pixel and one filter") {
+  check({.shape = {1, 7, 9, 16, 31, 3, 3, 1, 1}}, {GemmTile::k64x32, GemmArithmetic::kInt8});
+  check({.shape = {1, 1, 127, 16, 63, 3, 3, 1, 1}}, {GemmTile::k128x64, GemmArithmetic::kInt8});
+  check({.shape = {1, 127, 1, 16, 127, 3, 3, 1, 1}}, {GemmTile::k128x128, GemmArithmetic::kBf16});
+}
+
 TEST_CASE("own convolution: more stages than the pipeline holds, strides, no padding") {
   check({.shape = {1, 5, 6, 64, 35, 3, 3, 1, 1}}, {GemmTile::k64x32, GemmArithmetic::kInt8}, 1);
   check({.shape = {2, 9, 7, 48, 33, 3, 3, 2, 0}}, {GemmTile::k64x32, GemmArithmetic::kInt8}, 1);
@@ -186,8 +192,10 @@ TEST_CASE("own convolution: sums of its blocks of pixels before batch normalisat
   for (const GemmChoice choice :
        {GemmChoice{GemmTile::k64x32, GemmArithmetic::kInt8}, GemmChoice{GemmTile::k128x64, GemmArithmetic::kBf16},
         GemmChoice{GemmTile::k128x128, GemmArithmetic::kInt8}}) {
+    // The last two: whole blocks only, fewer than a tile has, and one pixel more.
     for (const ConvShape& shape : {ConvShape{2, 9, 7, 16, 35, 3, 3, 1, 1}, ConvShape{5, 6, 5, 16, 130, 1, 1, 1, 0},
-                                   ConvShape{1, 1, 1, 16, 3, 1, 1, 1, 0}}) {
+                                   ConvShape{1, 1, 1, 16, 3, 1, 1, 1, 0}, ConvShape{1, 8, 8, 16, 9, 1, 1, 1, 0},
+                                   ConvShape{1, 5, 13, 16, 9, 1, 1, 1, 0}}) {
       const CodeConv c{.shape = shape};
       Graph g = graph_of(c, choice);
       const Index blocks = norm_blocks(g.spec(g.node(0).outputs[0]).shape.elements() / shape.k);
