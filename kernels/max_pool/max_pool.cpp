@@ -15,7 +15,9 @@ const MaxPoolAttrs& checked(const Node& node) {
   return a;
 }
 
-Index windows(Index size, const MaxPoolAttrs& a) { return (size + 2 * a.pad - a.window) / a.stride + 1; }
+Index padded(Index size, const MaxPoolAttrs& a) { return size + 2 * Index{a.pad}; }
+
+Index windows(Index size, const MaxPoolAttrs& a) { return (padded(size, a) - a.window) / a.stride + 1; }
 
 std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   const MaxPoolAttrs& a = checked(node);
@@ -23,7 +25,7 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   expect_tensor(in[0], DType::kF32, "x");
   expect_rank(in[0], 4, "x");
   const Shape& x = in[0].shape;
-  if (x[1] + 2 * a.pad < a.window || x[2] + 2 * a.pad < a.window) {
+  if (padded(x[1], a) < a.window || padded(x[2], a) < a.window) {
     fail<ConfigError>("a window of {} does not fit into {}", a.window, in[0].text());
   }
   const Shape y{x[0], windows(x[1], a), windows(x[2], a), x[3]};
