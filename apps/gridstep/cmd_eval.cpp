@@ -17,8 +17,10 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/names.h"
+#include "engine/base/normalization.h"
 #include "engine/base/strict_math.h"
 #include "engine/study/definition.h"
+#include "engine/study/grid.h"
 #include "engine/train/checkpoint.h"
 
 namespace gridstep {
@@ -42,6 +44,9 @@ Config stored_config(const SafetensorsFile& file) try {
     config.set("quant.activation_bits", bits.activations, "checkpoint");
     config.set("quant.progressive", std::string(), "checkpoint");
   }
+  check_combination(config);
+  quant_config(config);
+  parse_normalization(config.get_string("data.normalize"));
   return config;
 } catch (const ConfigError& e) {
   fail<DataError>("{}: its description of the network is damaged, or not of this version: {}", file.path().string(),

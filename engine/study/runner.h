@@ -42,7 +42,7 @@ class CellRunner {
   virtual ~CellRunner() = default;
 
   // DeviceError where the device cannot do what the cell asks of it. Asked of every cell that is still to be trained,
-  // before anything is written; the finished ones are shown whatever the device is.
+  // before anything is written, and of none that has ended.
   virtual void require_trainable(const Cell&) {}
 
   // How many replicas of this architecture one program should train at once (memory and speed); at least 1.

@@ -168,7 +168,7 @@ Rows train_rows() {
       text("data.border", "mirror", {"mirror", "replicate"}, {kArch, ""}, "border rule where images are reduced"),
       whole("data.synthetic_images", 40, {1, 100000}, {kArch, "images"}, "synthetic training images"),
       whole("data.synthetic_size", 192, {16, 4096}, {kArch, "size"}, "side of synthetic images, pixels"),
-      whole("data.synthetic_val_images", 10, {1, 100000}, {kArch, "valimages"}, "synthetic validation images"),
+      whole("data.synthetic_val_images", 8, {1, 100000}, {kArch, "valimages"}, "synthetic validation images"),
       text("data.cache", "", {}, {kRun, ""}, "folder of packs of photos; empty: the user's cache"),
       whole("eval.every_epochs", 1, kCount, {kArch, "eval"},
             "epochs between evaluations; the last is always evaluated"),

@@ -28,11 +28,14 @@ int replica_limit(const Config& config, CellRunner& runner) {
 
 using Populations = std::vector<std::vector<Cell>>;
 
-// Cut from all cells before the finished ones are taken out: a resumed study meets the populations it left.
-Populations all_populations(std::vector<Cell> cells, CellRunner& runner) {
+// Cut from all cells before the finished ones are taken out: a resumed study meets the populations it left. Nothing is
+// planned for groups of which no cell is `wanted`.
+Populations all_populations(std::vector<Cell> cells, CellRunner& runner,
+                            const std::function<bool(const Cell&)>& wanted) {
   std::erase_if(cells, [](const Cell& cell) { return cell.left_out; });
   Populations populations;
   for (auto& group : architecture_groups(cells)) {
+    if (std::none_of(group.begin(), group.end(), wanted)) continue;
     const int limit = replica_limit(group.front().config, runner);
     for (auto& population : split_population(std::move(group), limit)) populations.push_back(std::move(population));
   }
@@ -50,10 +53,9 @@ Populations missing_populations(std::vector<CellResult>& results, CellRunner& ru
   std::vector<Cell> cells;
   cells.reserve(results.size());
   for (const auto& result : results) cells.push_back(result.cell);
-  Populations populations = all_populations(std::move(cells), runner);
-  for (auto& population : populations) {
-    std::erase_if(population, [&](const Cell& cell) { return has_ended(result_of(results, cell.name)); });
-  }
+  const auto missing = [&](const Cell& cell) { return !has_ended(result_of(results, cell.name)); };
+  Populations populations = all_populations(std::move(cells), runner, missing);
+  for (auto& population : populations) std::erase_if(population, std::not_fn(missing));
   std::erase_if(populations, [](const auto& population) { return population.empty(); });
   return populations;
 }
@@ -247,7 +249,7 @@ std::string plan_text(const Study& study, CellRunner& runner) {
   facts.protocol = protocols_of(cells, runner);
   std::string out = study.base.get_string("study.name") + "\n";
   for (const auto& fact : study_heading(study, facts)) out += "  " + fact + "\n";
-  const Populations populations = all_populations(cells, runner);
+  const Populations populations = all_populations(cells, runner, [](const Cell&) { return true; });
   const auto chosen = std::count_if(cells.begin(), cells.end(), [](const Cell& cell) { return !cell.left_out; });
   out += fmt::format("\n{} in {}\n", counted(static_cast<std::size_t>(chosen), "cell"),
                      counted(populations.size(), "population"));

@@ -31,16 +31,16 @@ __device__ __forceinline__ Out encode(float x, float s, CodeLimits limits, bool&
   }
 }
 
-// Of four neighbouring values only the first n exist: the others raise no fault.
+// The elements first .. first + 3 of n; those before 0 and beyond the end raise no fault.
 template <FusedActivation A, class Out>
-__device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index n, float s, CodeLimits limits,
-                                                    bool& bad) {
+__device__ __forceinline__ Pack4<Out> encode_up_to4(const Pack4<float>& x, Index first, Index n, float s,
+                                                    CodeLimits limits, bool& bad) {
   Pack4<Out> out;
 #pragma unroll
   for (int l = 0; l < 4; ++l) {
     bool nan = false;
     out.v[l] = encode<A, Out>(x.v[l], s, limits, nan);
-    bad |= nan && l < n;
+    bad |= nan && first + l >= 0 && first + l < n;
   }
   return out;
 }
@@ -65,10 +65,10 @@ __device__ __forceinline__ void store_codes(const CodeTarget& to, unsigned repli
   constexpr FusedActivation kDone = FusedActivation::kNone;
   if (to.fake) {
     store_up_to4(reinterpret_cast<float*>(to.codes.at(replica)) + first, 0, n, packs,
-                 encode_up_to4<kDone, float>(values, n, step, to.limits, bad));
+                 encode_up_to4<kDone, float>(values, 0, n, step, to.limits, bad));
   } else {  // a signed code's byte is that of an unsigned one
     store_up_to4(reinterpret_cast<std::uint8_t*>(to.codes.at(replica)) + first, 0, n, packs,
-                 encode_up_to4<kDone, std::uint8_t>(values, n, step, to.limits, bad));
+                 encode_up_to4<kDone, std::uint8_t>(values, 0, n, step, to.limits, bad));
   }
 }
 

@@ -85,9 +85,8 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(const __grid_constant
   bool bad = false;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
-    // A NaN before the row is one of the row before: a fault of the same replica.
     const Index first = offset + first_of_pack(k);
-    store_in_row(out, first, n, a.packs, encode_up_to4<A, Out>(values[k], n - first, s, a.limits, bad));
+    store_in_row(out, first, n, a.packs, encode_up_to4<A, Out>(values[k], first, n, s, a.limits, bad));
   }
   if (bad) note_fault(a.status[replica], a.params[replica].step, a.node_index);
 }

@@ -82,7 +82,9 @@ TEST_CASE("eval: a description of the network that is damaged behind a right che
   CHECK_NOTHROW(eval(trained.changed([](auto&, auto&) {})));
   const std::map<std::string, std::vector<std::string>> wrong{
       {"bits", {"", "8", "8;8", "9,8", "8,8,8", "x,y", "-1,8", "99999999999999999999,8"}},
-      {"config", {"{", "[]", R"({"quant": {"weight_bits": 77}})", R"({"train": {"epoch": 3}})"}}};
+      {"config",
+       {"{", "[]", R"({"quant": {"weight_bits": 77}})", R"({"train": {"epoch": 3}})", R"({"quant": {"layers": "x"}})",
+        R"({"data": {"normalize": "imagnet"}})"}}};
   for (const auto& [key, values] : wrong) {
     for (const std::string& value : values) {
       INFO(key << " = '" << value << "'");

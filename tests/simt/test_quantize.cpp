@@ -95,6 +95,20 @@ TEST_CASE("a NaN becomes code 0 and a fault of its replica") {
   }
 }
 
+TEST_CASE("quantizers of awkward rows with a step of 0: faults of zeros that exist, and of no others") {
+  QuantizeAttrs attrs{.range = {-8, 7}, .per_channel = true};
+  attrs.form = StepForm::kLinear;
+  for (const bool zeros : {false, true}) {
+    NodeCase test = case_of(record_quantize_cuda, attrs);
+    test.fill = [fill_all = test.fill, zeros](NodeBench& bench, int replica) {
+      fill_all(bench, replica);
+      for (float& x : bench.in<float>(0, replica)) x = zeros && replica == 1 ? 0.0f : 1.0f + std::abs(x);
+      for (float& s : bench.in<float>(1, replica)) s = 0.0f;
+    };
+    check_node(quantizer_graph({7, 75}, attrs), 0, test);
+  }
+}
+
 TEST_CASE("memory off the vector grid, and dx unwanted") {
   const QuantizeAttrs attrs{.range = {-8, 7}, .activation = FusedActivation::kTanh};
   const Graph graph = quantizer_graph({5, 1000}, attrs);
