@@ -20,6 +20,8 @@ struct Taps {
 Taps taps_at(int out, double scale, int in_size) {
   const double stretch = std::max(scale, 1.0);
   const double centre = (out + 0.5) * scale;
+  // Pillow's own rounding, here and below: its bytes are wanted.
+  // NOLINTBEGIN(bugprone-incorrect-roundings)
   const int first = std::max(0, static_cast<int>(centre - stretch + 0.5));
   const int last = std::min(in_size, static_cast<int>(centre + stretch + 0.5));
   std::vector<double> exact;
@@ -30,12 +32,14 @@ Taps taps_at(int out, double scale, int in_size) {
   }
   Taps taps{first, {}};
   for (const double w : exact) taps.weights.push_back(static_cast<std::int32_t>(0.5 + w / sum * (1 << kBits)));
+  // NOLINTEND(bugprone-incorrect-roundings)
   return taps;
 }
 
 std::vector<Taps> taps_of(int in_size, int out_size) {
   const double scale = static_cast<double>(in_size) / out_size;
   std::vector<Taps> taps;
+  taps.reserve(static_cast<std::size_t>(out_size));
   for (int out = 0; out < out_size; ++out) taps.push_back(taps_at(out, scale, in_size));
   return taps;
 }

@@ -76,6 +76,7 @@ double Settings::at(std::string_view name) const {
 const std::vector<OptimizerInfo>& all_optimizers() {
   static const std::vector<OptimizerInfo> infos = [] {
     std::vector<OptimizerInfo> list;
+    list.reserve(kRules);
     for (int rule = 0; rule < kRules; ++rule) list.push_back(entry(rule).info);
     return list;
   }();

@@ -78,7 +78,7 @@ KernelCase of_graph(Device& device, Graph graph, int copies) {
 
 // As activations lie: batch, height, width, channels; whole samples of 16 channels where the size allows it.
 Shape image_shape(Index elements) {
-  const Index n = elements >= 16 * 1024 ? 16 : 1;
+  const Index n = elements >= Index{16} * 1024 ? 16 : 1;
   return {n, elements / n / 16, 1, 16};
 }
 

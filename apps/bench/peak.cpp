@@ -60,6 +60,7 @@ double fma_peak_gflops(int threads) {
     std::vector<float> sinks(static_cast<std::size_t>(threads));
     const auto start = std::chrono::steady_clock::now();
     std::vector<std::thread> pool;
+    pool.reserve(static_cast<std::size_t>(threads));
     for (int t = 0; t < threads; ++t)
       pool.emplace_back([&, t] { sinks[static_cast<std::size_t>(t)] = burner_here.burn(); });
     for (std::thread& t : pool) t.join();

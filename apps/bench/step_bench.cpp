@@ -75,6 +75,7 @@ StepBench::StepBench(Device& device, const StepArgs& args) : device_(device), wo
   const MemoryGrowth growth(device_);
   const Phase phase = work_phase(args);
   std::vector<ReplicaSettings> replicas;
+  replicas.reserve(static_cast<std::size_t>(args.replicas));
   const int rule = find_optimizer(args.optimizer);
   for (int r = 0; r < args.replicas; ++r) {
     replicas.push_back({static_cast<std::uint64_t>(r), rule, resolve_settings(rule), {}, 1e-4});

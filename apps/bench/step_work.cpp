@@ -3,6 +3,7 @@
 
 #include "apps/bench/bench.h"
 #include "apps/gridstep/class_task.h"
+#include "apps/gridstep/commands.h"
 #include "apps/gridstep/network_config.h"
 #include "apps/gridstep/resident_images.h"
 #include "apps/gridstep/resident_photos.h"
@@ -16,14 +17,10 @@ namespace {
 
 Config config_of(const StepArgs& args) {
   Config c;
-  int w = 8, a = 8;
-  char rest = 0;
-  if (std::sscanf(args.bits.c_str(), "%d,%d%c", &w, &a, &rest) != 2) {
-    fail<ConfigError>("--bits {}: wanted W,A such as 8,8 (32,32: float)", args.bits);
-  }
+  const Bits bits = parse_bits(args.bits);
   c.set("model.name", args.model, "--model");
-  c.set("quant.weight_bits", std::int64_t{w}, "--bits");
-  c.set("quant.activation_bits", std::int64_t{a}, "--bits");
+  c.set("quant.weight_bits", bits.weights, "--bits");
+  c.set("quant.activation_bits", bits.activations, "--bits");
   c.set("optim.name", args.optimizer, "--optimizer");
   c.set("train.batch", std::int64_t{args.batch}, "--batch");
   c.set("run.fuse", args.fuse, "--fuse");

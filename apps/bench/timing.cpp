@@ -11,7 +11,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double quantile(const std::vector<double>& sorted, double share) {
-  return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
+  return sorted[static_cast<std::size_t>(std::floor(share * static_cast<double>(sorted.size() - 1) + 0.5))];
 }
 
 Timing summary(std::vector<double> samples) {

@@ -40,7 +40,7 @@ std::string suggestion(const CLI::App& command, const std::vector<std::string>& 
         known.push_back(sub->get_name());
       }
     }
-    const std::string hint = did_you_mean(word.substr(0, word.find('=')), known);
+    std::string hint = did_you_mean(word.substr(0, word.find('=')), known);
     if (!hint.empty()) return hint;
   }
   return {};

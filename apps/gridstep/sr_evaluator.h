@@ -29,7 +29,8 @@ class ProgramCache {
   struct Key {
     bool measures;  // predictions, else: makes them
     int h, w;
-    auto operator<=>(const Key&) const = default;
+    // clang-tidy 14 takes it for a comparison with 0.
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr)
   };
 
   template <class MakeGraph>
@@ -73,7 +74,7 @@ class SrEvaluator {
  private:
   struct Size {
     int h, w;
-    auto operator<=>(const Size&) const = default;
+    auto operator<=>(const Size&) const = default;  // NOLINT(modernize-use-nullptr)
   };
   // Of one network.
   struct Need {

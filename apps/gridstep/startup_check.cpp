@@ -12,9 +12,17 @@ constexpr char kMessage[] =
     "error: this build needs a processor of the level " GRIDSTEP_X86_LEVEL
     " (x86-64-v3: AVX2 and FMA), and this one is below it. Build again with cmake -DGS_ARCH=x86-64\n";
 
-void check_processor(int, char**, char**) {
+bool processor_suffices() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports(GRIDSTEP_X86_LEVEL)) return;
+#if defined(__clang__) && __clang_major__ < 18  // knows features, but not levels
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+#else
+  return __builtin_cpu_supports(GRIDSTEP_X86_LEVEL);
+#endif
+}
+
+void check_processor(int, char**, char**) {
+  if (processor_suffices()) return;
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
   _exit(kDeviceExitCode);
 }

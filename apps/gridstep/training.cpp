@@ -61,7 +61,7 @@ std::vector<ReplicaSettings> all_settings(std::span<const Cell> cells) {
 bool is_costly(const std::string& metric) { return metric == "ssim"; }
 
 std::string duration(double seconds) {
-  const auto s = static_cast<long>(seconds + 0.5);
+  const auto s = static_cast<long>(std::floor(seconds + 0.5));
   return s >= 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60) : fmt::format("{}m{:02}s", s / 60, s % 60);
 }
 

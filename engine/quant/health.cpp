@@ -81,6 +81,7 @@ std::vector<std::vector<SiteHealth>> measure_health(Program& forward, ParameterS
   const auto status = store.download_status();
   std::vector<std::vector<SiteHealth>> health(before.size());
   std::vector<std::vector<float>> now;
+  now.reserve(before.size());
   for (int r = 0; r < store.replicas(); ++r) now.push_back(store.download(store.weights(), r));
   visit_sites(forward, store, sites, [&](const QuantizerSite& site, const Tensor& t) {
     const int parameter = store.find(site.parameter), weight = store.find(site.input);

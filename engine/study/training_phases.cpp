@@ -1,27 +1,37 @@
 #include "engine/study/training_phases.h"
 
-#include <cstdio>
+#include <charconv>
 #include <string>
+#include <string_view>
 
 #include "engine/base/error.h"
+#include "engine/base/names.h"
 
 namespace gridstep {
 namespace {
 
 constexpr std::int64_t kFloat = 32;  // bits
 
+// False for what is no number, or none that an int holds.
+bool parse_whole(std::string_view text, int& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
 BitPeriod parse_period(const std::string& entry) {
-  long long epochs = 0, w = 0, a = 0;  // wide: what does not fit an int must not be cut to one that does
-  char rest = 0;
-  const bool whole = std::sscanf(entry.c_str(), " %lld : %lld , %lld %c", &epochs, &w, &a, &rest) == 3;
-  const auto in_range = [](long long bits) { return bits >= 2 && bits <= 8; };
+  const auto parts = split(entry, ':');
+  const auto bits = parts.size() == 2 ? split(parts[1], ',') : std::vector<std::string>{};
+  const auto in_range = [](int n) { return n >= 2 && n <= 8; };
+  int epochs = 0, w = 0, a = 0;
+  const bool whole =
+      bits.size() == 2 && parse_whole(parts[0], epochs) && parse_whole(bits[0], w) && parse_whole(bits[1], a);
   if (!whole || epochs < 1 || epochs > 1'000'000'000 || !in_range(w) || !in_range(a)) {
     fail<ConfigError>(
         "quant.progressive: '{}' is not EPOCHS:W,A with bits of 2 to 8; as in \"5:8,8; 5:4,4\", five epochs with 8 "
         "bits and then five with 4, before those with quant.weight_bits",
         entry);
   }
-  return {epochs, static_cast<int>(w), static_cast<int>(a)};
+  return {epochs, w, a};
 }
 
 // None where weights or activations end in floats, as some cells of a study may: such networks have no steps for them.

@@ -243,8 +243,9 @@ Rates first_rates(const Study& study) {
     } else {
       const auto density = static_cast<double>(study.tune.points_per_decade);
       const double centre = std::round(std::log10(rate_centre(optimizer)) * density);
+      const std::int64_t middle = (study.tune.points - 1) / 2;
       for (std::int64_t i = 0; i < study.tune.points; ++i) {
-        const double position = centre + static_cast<double>(i - (study.tune.points - 1) / 2);
+        const double position = centre + static_cast<double>(i - middle);
         rates[optimizer].push_back(three_digits(std::pow(10.0, position / density)));
       }
     }

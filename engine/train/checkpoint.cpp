@@ -67,6 +67,7 @@ void save_checkpoint(const fs::path& path, const ParameterStore& store, int repl
     }
   }
   std::vector<ArrayView> arrays;
+  arrays.reserve(tensors.size());
   for (const Named& t : tensors) {
     arrays.push_back(
         {t.name, DType::kF32, stored_shape(store.table()[t.parameter].shape), std::as_bytes(std::span(t.values))});

@@ -95,7 +95,7 @@ int Population::phase_at(std::int64_t step) const {
   const std::int64_t epoch = step / options_.steps_per_epoch;
   int phase = 0;
   while (phase + 1 < std::ssize(options_.phases) &&
-         options_.phases[static_cast<std::size_t>(phase + 1)].first_epoch <= epoch)
+         options_.phases[static_cast<std::size_t>(phase) + 1].first_epoch <= epoch)
     ++phase;
   return phase;
 }

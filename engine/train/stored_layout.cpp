@@ -23,6 +23,7 @@ void permute(const float* from, float* to, const Shape& krsc, bool to_kcrs) {
 std::vector<Index> stored_shape(const Shape& shape) {
   if (shape.rank() == 4) return {shape[0], shape[3], shape[1], shape[2]};
   std::vector<Index> dims;
+  dims.reserve(static_cast<std::size_t>(shape.rank()));
   for (int i = 0; i < shape.rank(); ++i) dims.push_back(shape[i]);
   return dims;
 }

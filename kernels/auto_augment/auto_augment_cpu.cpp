@@ -19,7 +19,7 @@ CodeMap map_of(AugmentKind kind, const AugmentStep& step, const std::uint8_t* im
     for (int c = 0; c < 3; ++c) counts[c] = summed_counts(bins[c]);
   } else if (kind == AugmentKind::kContrast) {
     std::uint32_t sum = 0;
-    for (int i = 0; i < pixels; ++i) sum += gray_of(image + 3 * i);
+    for (int i = 0; i < 3 * pixels; i += 3) sum += gray_of(image + i);
     mean = rounded_mean(sum, side);
   }
   CodeMap map;

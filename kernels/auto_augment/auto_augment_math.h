@@ -109,7 +109,8 @@ GS_HD std::uint8_t mapped(AugmentKind kind, const AugmentStep& step, int code, s
 }
 
 GS_HD void sharpen(const AugmentStep& step, const std::uint8_t* from, int y, int x, int side, std::uint8_t* to) {
-  const std::uint8_t* const at = from + (y * side + x) * 3;
+  const int first = (y * side + x) * 3;
+  const std::uint8_t* const at = from + first;
   const bool border = y == 0 || x == 0 || y == side - 1 || x == side - 1;
   for (int c = 0; c < 3; ++c) {
     int smooth = at[c];
@@ -127,7 +128,8 @@ GS_HD void sharpen(const AugmentStep& step, const std::uint8_t* from, int y, int
 // Output pixel (y, x) of an operation; `map`: the new codes of each colour, where maps_codes(kind).
 GS_HD void write_augmented(AugmentKind kind, const AugmentStep& step, const std::uint8_t (*map)[256],
                            const std::uint8_t* from, int y, int x, int side, std::uint8_t* to) {
-  const std::uint8_t* const at = from + (y * side + x) * 3;
+  const int first = (y * side + x) * 3;
+  const std::uint8_t* const at = from + first;
   if (maps_codes(kind)) {
     for (int c = 0; c < 3; ++c) to[c] = map[c][at[c]];
   } else if (kind == AugmentKind::kColor) {

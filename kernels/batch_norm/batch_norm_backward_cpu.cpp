@@ -138,7 +138,8 @@ void record_sums(Recorder& recorder, const NormBackwardTensors& t, const BatchNo
     const Replica a(t, attrs, context.replica);
     NormSums* const sums = t.sums.at<NormSums>(context.replica);
     double* const steps = V::kQuantized ? t.step_sums.at<double>(context.replica) : nullptr;
-    const auto [begin, end] = Recorder::part(e.blocks(), tasks, context.task);
+    const auto part = Recorder::part(e.blocks(), tasks, context.task);
+    const Index begin = part.begin, end = part.end;
     for_each_norm_slab(e, {begin * kNormBlock, end * kNormBlock}, BlockValues::kChannels, [&](const NormRows& slab) {
       const TailRows<V> tail(a, slab);
       for (Index block = begin; block < end; ++block) {

@@ -19,8 +19,8 @@ std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   const Shape &x = in[kX].shape, &w = in[kW].shape;
   GS_CHECK(x.rank() == 4 && w.rank() == 4, "wants x (N, H, W, C) and w (K, R, S, C)");
   GS_CHECK(x[3] == w[3], "x has {} channels, the filter {}", x[3], w[3]);
-  GS_CHECK(node.inputs[kBias] == kNoValue || in[kBias] == ValueSpec({w[0]}, DType::kF32),
-           "wants a bias of {} f32 values", w[0]);
+  const ValueSpec bias{{w[0]}, DType::kF32};
+  GS_CHECK(node.inputs[kBias] == kNoValue || in[kBias] == bias, "wants a bias of {} f32 values", w[0]);
   GS_CHECK(attrs.stride >= 1 && attrs.pad >= 0, "wants a stride of at least 1 and no negative padding, not {} and {}",
            attrs.stride, attrs.pad);
   const ConvGeometry g = conv_geometry(x, w, attrs.stride, attrs.pad);

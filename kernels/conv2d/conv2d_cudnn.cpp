@@ -72,7 +72,7 @@ ConvGeometry data_geometry(const Conv2dAttrs& attrs, const Shape& dy, const Shap
 }
 
 // cuDNN knows no replica axis: one call for each.
-void record_library(Recorder& recorder, std::shared_ptr<const CudnnPlan> plan, const Tensor& a, const Tensor& b,
+void record_library(Recorder& recorder, const std::shared_ptr<const CudnnPlan>& plan, const Tensor& a, const Tensor& b,
                     const Tensor& out, const Tensor& workspace) {
   const cudnnHandle_t handle = cudnn_handle(recorder.device());
   recorder.launch("", 1, [=, replicas = recorder.replicas()](const TaskContext&) {

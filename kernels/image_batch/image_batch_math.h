@@ -89,8 +89,9 @@ struct ImageDraw {
 
   GS_HD void blend(const std::uint8_t* pixels, int y, int x, int crop, int side, std::uint8_t* to) const {
     const Neighbours v = neighbours(y, box.height, crop), h = neighbours(mirror ? crop - 1 - x : x, box.width, crop);
-    const std::uint8_t* const top = pixels + ((box.row + v.first) * side + box.column) * 3;
-    const std::uint8_t* const bottom = pixels + ((box.row + v.second) * side + box.column) * 3;
+    const int above_at = ((box.row + v.first) * side + box.column) * 3;
+    const int below_at = ((box.row + v.second) * side + box.column) * 3;
+    const std::uint8_t *const top = pixels + above_at, *const bottom = pixels + below_at;
     for (int c = 0; c < 3; ++c) {
       const int left = 3 * h.first + c, right = 3 * h.second + c;
       const int above = top[left] * (2048 - h.weight) + top[right] * h.weight;

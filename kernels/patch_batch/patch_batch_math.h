@@ -58,8 +58,8 @@ GS_HD PatchDraw draw_patch(const PhotoTable& table, const StepParams& params, In
       philox(key, static_cast<std::uint64_t>(params.first_sample) + static_cast<std::uint64_t>(sample));
   PatchDraw draw{};
   draw.photo = table.photos[photo_of_area(table, uniform_below64(word.v[0], word.v[1], table.total_area))];
-  const auto rows = static_cast<std::uint64_t>(draw.photo.height - patch + 1);
-  const auto columns = static_cast<std::uint64_t>(draw.photo.width - patch + 1);
+  const int spare_rows = draw.photo.height - patch, spare_columns = draw.photo.width - patch;
+  const auto rows = static_cast<std::uint64_t>(spare_rows) + 1, columns = static_cast<std::uint64_t>(spare_columns) + 1;
   const std::uint64_t choice = uniform_below64(word.v[2], word.v[3], 8 * rows * columns);
   draw.orientation = static_cast<std::uint32_t>(choice % 8);
   draw.row = static_cast<Index>(choice / 8 / columns);

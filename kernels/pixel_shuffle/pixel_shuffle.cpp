@@ -21,10 +21,11 @@ int checked_upscale(const Node& node, const ValueSpec& spec, std::string_view wh
 std::vector<ValueSpec> infer(const Node& node, std::span<const ValueSpec> in) {
   expect_inputs(in, 1);
   const int r = checked_upscale(node, in[0], "x");
+  const Index squared = Index{r} * r;
   const Shape& s = in[0].shape;
-  if (s[3] % (r * r) != 0)
-    fail<ConfigError>("channels {} are not divisible by the squared upscale factor {}", s[3], r * r);
-  return {{Shape{s[0], s[1] * r, s[2] * r, s[3] / (r * r)}, DType::kF32}};
+  if (s[3] % squared != 0)
+    fail<ConfigError>("channels {} are not divisible by the squared upscale factor {}", s[3], squared);
+  return {{Shape{s[0], s[1] * r, s[2] * r, s[3] / squared}, DType::kF32}};
 }
 
 std::vector<ValueSpec> infer_backward(const Node& node, std::span<const ValueSpec> in) {

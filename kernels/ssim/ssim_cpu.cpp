@@ -19,7 +19,7 @@ class RowFilter {
         columns_(SsimAreas::positions(area.columns())),
         memory_(reinterpret_cast<double*>(scratch)) {}
 
-  static Bytes scratch_bytes(Index width) { return (kSsimTaps + 2) * kSsimMoments * width * size_of(DType::kF64); }
+  static Bytes scratch_bytes(Index width) { return Index{kSsimTaps + 2} * kSsimMoments * width * size_of(DType::kF64); }
 
   // Sum over the positions of one row of windows. Rows come in increasing order, without gaps.
   double row_sum(Index row) {

@@ -20,8 +20,9 @@ struct SsimWindow {
 inline SsimWindow make_ssim_window() {
   SsimWindow window{};
   double sum = 0.0;
+  constexpr int kMiddle = kSsimTaps / 2;
   for (int i = 0; i < kSsimTaps; ++i) {
-    const double x = i - kSsimTaps / 2;
+    const double x = i - kMiddle;
     window.weight[i] = std::exp(-x * x / (2.0 * 1.5 * 1.5));
     sum += window.weight[i];
   }
