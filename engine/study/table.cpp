@@ -105,6 +105,16 @@ std::string drop_text(const std::string& metric, const SampleSummary& drop) {
   return drop.n > 0 ? text : "";
 }
 
+bool is_percent(std::string_view metric) { return metric == "top1" || metric == "top5"; }
+
+// A share of the images lies within 0 and 100 %, which the interval of a few runs does not know.
+std::string interval_text(const std::string& metric, const std::optional<std::pair<double, double>>& interval) {
+  if (!interval) return "-";
+  const auto within = [&](double v) { return is_percent(metric) ? std::clamp(v, 0.0, 100.0) : v; };
+  return fmt::format("{} .. {}", metric_text(metric, within(interval->first)),
+                     metric_text(metric, within(interval->second)));
+}
+
 std::vector<std::string> row_cells(const SummaryRow& row, const std::string& metric, const Shape& shape) {
   std::vector<std::string> cells;
   if (shape.variants) cells.push_back(row.variant);
@@ -115,9 +125,7 @@ std::vector<std::string> row_cells(const SummaryRow& row, const std::string& met
   cells.push_back(row.config.text("optim.lr"));
   cells.push_back(metric_text(metric, row.score.mean) + (row.under_floor ? " !" : shape.mark));
   cells.push_back(metric_text(metric, row.score.std));
-  cells.push_back(row.score.ci95 ? fmt::format("{} .. {}", metric_text(metric, row.score.ci95->first),
-                                               metric_text(metric, row.score.ci95->second))
-                                 : "-");
+  cells.push_back(interval_text(metric, row.score.ci95));
   cells.push_back(std::to_string(row.runs));
   cells.push_back(std::to_string(row.diverged));
   cells.push_back(row.runs > 0 ? std::to_string(row.rank) : "-");
@@ -360,10 +368,10 @@ std::string study_table(const Study& study, std::span<const CellResult> cells, s
         "drop: how much worse than {} in {}, run by run with equal seeds; mean, and half its 95 % interval.",
         study.base.get_string("study.reference"), metric_title(metric)));
   }
-  remarks.emplace_back(
-      "interval: Student-t, 95 %, of the mean over the runs that did not diverge; *: mean of each run's best epoch, "
-      "chosen "
-      "on the same images, so it flatters.");
+  remarks.push_back(
+      fmt::format("interval: Student-t, 95 %, of the mean over the runs that did not diverge{}; *: mean of each run's "
+                  "best epoch, chosen on the same images, so it flatters.",
+                  is_percent(metric) ? ", cut at 0 and 100 %" : ""));
   return page(study.base.get_string("study.name"), study_heading(study, facts), table, remarks, style);
 }
 
