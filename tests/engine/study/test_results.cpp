@@ -180,6 +180,20 @@ interval: Student-t, 95 %, of the mean over the runs that did not diverge; *: me
   CHECK(study_table(example.study, example.cells, example.rows(), example.facts, TableStyle::kTerminal) == want);
 }
 
+TEST_CASE("intervals of shares end at 0 and 100 % in tables, not in results.json", "[study]") {
+  Example example;
+  apply_set(example.study, "model.name=resnet20");
+  example.cells.clear();
+  for (auto& cell : expand_cells(example.study)) {
+    CellOutcome o = outcome(0);
+    o.metrics = o.best = {{"top1", cell.config.get_int("train.seed") == 0 ? 98.0 : 100.0}, {"loss", 0.25}};
+    example.cells.push_back({std::move(cell), o});
+  }
+  const auto table = study_table(example.study, example.cells, example.rows(), example.facts, TableStyle::kTerminal);
+  CHECK(table.find("86.29 .. 100.00") != std::string::npos);
+  CHECK(example.results()["summary"][0]["ci95"][1].get<double>() > 100.0);
+}
+
 TEST_CASE("tables fit a terminal of 110 columns and Markdown has its rules", "[study]") {
   const Example example;
   std::istringstream lines(
