@@ -75,9 +75,8 @@ std::int64_t steps_of(const Config& c, const LabelledDataset& train) {
   }
   if (chosen > whole) {
     fail<ConfigError>(
-        "train.steps_per_epoch = {}: an epoch passes over the {} training images once, in {} batches of {}; give at "
-        "most "
-        "that, and more train.epochs",
+        "train.steps_per_epoch = {}: an epoch passes once over the {} training images, in {} batches of {}; give that "
+        "many at most, and more train.epochs",
         chosen, train.count(), whole, c.get_int("train.batch"));
   }
   return chosen > 0 ? chosen : whole;

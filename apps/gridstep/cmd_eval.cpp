@@ -189,7 +189,7 @@ void run_eval(const EvalArgs& args) {
   if (!fs::is_regular_file(args.checkpoint)) {
     fail<DataError>(
         "{} {}; a training leaves them in <run folder>/cells/<name>/checkpoints: last.safetensors, best.safetensors",
-        args.checkpoint, fs::exists(args.checkpoint) ? "is no checkpoint file" : "is not there: no such checkpoint");
+        args.checkpoint, fs::exists(args.checkpoint) ? "is no checkpoint file" : "is not there");
   }
   const SafetensorsFile file{fs::path(args.checkpoint)};
   const Config config = config_of(file, args);

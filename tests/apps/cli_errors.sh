@@ -33,6 +33,11 @@ expect 2 quickstart -- "$gridstep" study quikstart
 expect 2 train.epochs -- "$gridstep" study quickstart --set train.epoch=3 --dry-run
 expect 2 weight_bits -- "$gridstep" study quickstart --set quant.weight_bits=9 --dry-run
 expect 2 -- "$gridstep" study quickstart --set quant.weight_range=ternary --dry-run
+expect 2 "did you mean 'adam'" -- "$gridstep" train espcn --optimizer adamm --lr 0.001 "${small[@]}" --out "$work/a"
+expect 2 --seeds -- "$gridstep" train espcn --optimizer adam --lr 0.001 --seed 1 --seeds 3 "${small[@]}" --out "$work/a"
+expect 3 train.init nowhere -- "$gridstep" train espcn --optimizer adam --lr 0.001 --init "$work/nowhere.safetensors" "${small[@]}" --out "$work/a" --dry-run
+expect 3 'is no checkpoint file' -- "$gridstep" eval --checkpoint "$work" --data "$work"
+expect 0 . -- "$gridstep" --version
 expect 2 espcn -- "$gridstep" train escpn --lr 0.001 "${small[@]}" --out "$work/a"
 expect 3 "$work/nowhere" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/nowhere" --device cpu --out "$work/b"
 mkdir "$work/empty"

@@ -109,9 +109,8 @@ extern "C" __attribute__((visibility("default"))) const char* gridstep_plugin(co
   static std::string reason;
   if (std::string_view(library_id) != GRIDSTEP_PLUGIN_BUILD_ID) {
     reason = fmt::format(
-        "the CUDA part is of another build ('{}') than the library ('{}'): build both again, with ./quickstart.sh "
-        "--cuda or "
-        "cmake --build of the same folder",
+        "the CUDA part is of another build ('{}') than the library ('{}'): build both again, in one folder "
+        "(./quickstart.sh --cuda does)",
         GRIDSTEP_PLUGIN_BUILD_ID, library_id);
     return reason.c_str();
   }

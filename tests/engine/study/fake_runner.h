@@ -24,6 +24,7 @@ class FakeRunner : public CellRunner {
   std::vector<std::string> trained;                       // names, in order
   std::vector<std::size_t> populations;                   // sizes
   int floors_asked = 0;
+  int groups_planned = 0;
 
   // A parabola over the decades of the rate with its top at 1e-3, and a little of the seed.
   static double score(const Config& config) {
@@ -35,7 +36,10 @@ class FakeRunner : public CellRunner {
     if (cell.name == refused) throw DeviceError("not on this device");
   }
 
-  int preferred_replicas(const Config&) override { return replicas; }
+  int preferred_replicas(const Config&) override {
+    ++groups_planned;
+    return replicas;
+  }
 
   std::vector<CellOutcome> run(std::span<const Cell> cells, const RunOptions& options) override {
     const int call = static_cast<int>(populations.size());

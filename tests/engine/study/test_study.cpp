@@ -149,6 +149,18 @@ TEST_CASE("a kill between a population's results repeats only the lost cells", "
   CHECK(cells.size() == 10);
 }
 
+TEST_CASE("a resumed study plans nothing for networks that have ended", "[study]") {
+  Fixture f;
+  Study study = small_study();
+  apply_set(study, "grid.quant.weight_bits=8,4,2");
+  f.run(false, study);
+  CHECK(f.runner.groups_planned == 3);
+  f.runner.groups_planned = 0;
+  fs::remove(f.options.folder / "cells" / "sgd-w4-s1" / "result.json");
+  CHECK(f.run(true, study).trained == 1);
+  CHECK(f.runner.groups_planned == 1);
+}
+
 TEST_CASE("resume starts where nothing is", "[study]") {
   Fixture f;
   CHECK(f.run(true).trained == 10);
