@@ -81,6 +81,10 @@ GS_HD StepParams params_of(Role role, const StepParams& p) {
 
 // Keeps a learned step (or its logarithm) usable, see optimizer.h; true where a bound was met. NaN stays NaN.
 GS_HD bool bound_step(StepKind kind, float& value, float step0) {
+  if (!(step0 >= 0.0f && strict::is_finite(step0))) {
+    value = strict::quiet_nan();
+    return true;
+  }
   if (kind == StepKind::kLinear) {
     const float relative = 1e-3f * step0;
     const float floor = relative > 1e-8f ? relative : 1e-8f;

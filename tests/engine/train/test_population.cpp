@@ -142,19 +142,16 @@ TEST_CASE("a NaN or infinity in any tensor of one replica of eight is found, and
         CHECK_SAME(compare_bits(store.download(store.weights(), static_cast<int>(r)), wanted.weights[r]));
       }
       const std::string fault = population.fault_text(status[kPoisoned].first_fault);
-      CHECK_THAT(fault, Catch::Matchers::Contains(fmt::format(" at step {}", before + 1)));
+      // A calibrated step only bounds the trained one, which is read in the step after.
+      const bool bounds = store.table()[p].name.ends_with("_step0") && !std::isnan(value);
+      CHECK_THAT(fault, Catch::Matchers::Contains(fmt::format(" at step {}", before + (bounds ? 2 : 1))));
     };
     Population sample(*device, toy.graphs(), {eight[0]}, options);
     const std::vector<ParameterInfo>& table = sample.store().table();
     for (std::size_t p = 0; p < table.size(); ++p) {
       const bool of_quantizer = table[p].role == Role::kStep || table[p].role == Role::kState;
       if (float_epochs > 0 && of_quantizer) continue;  // calibration sets them afterwards
-      // The calibrated step bounds the trained one: an infinite one bounds nothing.
-      if (table[p].role == Role::kState) {
-        poison(p, std::nanf(""));
-      } else {
-        for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) poison(p, value);
-      }
+      for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) poison(p, value);
     }
   }
 }
