@@ -12,8 +12,9 @@
 // Afterwards learned steps are kept usable, s0 being the calibrated step:
 //   StepKind::kLinear: s = |s|, at least max(1e-8, 1e-3 s0)
 //   StepKind::kLog:    the value is rho = ln s, kept within ln s0 +- ln 1000
-// and where a bound was met, the slots of that element are zeroed: momentum must not press against the bound. An s0 that
-// is negative or not finite bounds nothing: the step becomes NaN, which the next forward pass reports as the layer's.
+// and where a bound was met, the slots of that element are zeroed: momentum must not press against the bound. An s0
+// that is negative or not finite bounds nothing: the step becomes NaN, which the next forward pass reports as the
+// layer's.
 //
 // Weight codes (CodeOutput) come from the same launch. A block that updates a piece of the weights computes their new
 // steps itself, from the old ones and their slots; the last block to have done so updates the steps. The old ones are

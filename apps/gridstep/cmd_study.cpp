@@ -173,17 +173,12 @@ void run_training(const Study& study, CellRunner& runner, const RunOptions& opti
 void run_command(const StudyArgs& args, const Study& study) {
   // Refuses a mistake before a device is touched.
   const std::vector<Cell> cells = args.tune ? first_tuning_cells(study) : expand_cells(study);
-  if (args.tune && args.dry_run) {
-    fmt::print("{} cells to begin with, {} .. {}; more where the best rate is on the edge\n", cells.size(),
-               cells.front().name, cells.back().name);
-    return;
-  }
   const auto runner = make_runner(study.base);
   RunOptions options;
   options.folder = args.out.empty() ? fs::path("runs") / study.base.get_string("study.name") : fs::path(args.out);
   options.resume = args.resume;
   if (args.dry_run) {
-    fmt::print("{}", plan_text(study, *runner));
+    fmt::print("{}", args.tune ? tuning_plan_text(study, *runner) : plan_text(study, cells, *runner));
   } else if (args.tune) {
     run_tuning(study, *runner, options);
   } else {

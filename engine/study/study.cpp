@@ -240,8 +240,7 @@ void check_report(const StudyReport& report, bool strict) {
   }
 }
 
-std::string plan_text(const Study& study, CellRunner& runner) {
-  const auto cells = expand_cells(study);
+std::string plan_text(const Study& study, const std::vector<Cell>& cells, CellRunner& runner) {
   for (const Cell& cell : cells)
     if (!cell.left_out) runner.require_trainable(cell);
   StudyFacts facts;

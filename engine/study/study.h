@@ -33,10 +33,11 @@ StudyReport run_study(Study study, CellRunner& runner, const RunOptions& options
 // failed, and, if strict, GateError when a row does not beat the floor.
 void check_report(const StudyReport& report, bool strict);
 
-// What a run would do, for --dry-run: heading, populations, cells. Writes nothing.
-std::string plan_text(const Study& study, CellRunner& runner);
-
 // --- what run_study and tune_rates share ---
+
+// What training the cells would do, for --dry-run: heading, populations, memory. Writes nothing; throws what
+// runner.require_trainable throws.
+std::string plan_text(const Study& study, const std::vector<Cell>& cells, CellRunner& runner);
 
 // "ok" or "diverged", of those not left out; a failed cell is tried again.
 bool all_ended(const std::vector<CellResult>& cells);

@@ -267,6 +267,11 @@ std::vector<Cell> first_tuning_cells(const Study& study) {
   return tuning_cells(plan, first_rates(plan));
 }
 
+std::string tuning_plan_text(const Study& study, CellRunner& runner) {
+  return plan_text(tuning_base(study), first_tuning_cells(study), runner) +
+         "More cells follow for an optimizer whose best rate is on the edge of those tried.\n";
+}
+
 TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options) {
   RunOptions inner = options;
   inner.folder = options.folder / kTuneFolder;

@@ -29,6 +29,9 @@ double rate_beyond(const std::vector<double>& rates, bool above, std::int64_t po
 // The cells that tuning begins with. Throws ConfigError for a study that cannot be tuned.
 std::vector<Cell> first_tuning_cells(const Study& study);
 
+// What a sweep would begin with, for --dry-run: plan_text (study.h) of those cells.
+std::string tuning_plan_text(const Study& study, CellRunner& runner);
+
 // Sweeps the rates in options.folder / "tune" (study.toml, results.json, tune.md, rates.toml, cells/), resumed like a
 // study. A rate counts as diverged when one of its seeds diverged; the best is that of the best mean, the lower one of
 // equals. Grid axes other than the optimizer are held at their first value; seeds are tune.seeds. Throws ConfigError

@@ -108,7 +108,7 @@ TEST_CASE("what this device cannot train is refused before anything is written, 
   Fixture f;
   f.runner.refused = "sgd-s4";
   CHECK_THROWS_AS(f.run(), DeviceError);
-  CHECK_THROWS_AS(plan_text(small_study(), f.runner), DeviceError);
+  CHECK_THROWS_AS(plan_text(small_study(), expand_cells(small_study()), f.runner), DeviceError);
   CHECK(f.runner.trained.empty());
   CHECK_FALSE(fs::exists(f.options.folder));
   f.runner.refused.clear();
@@ -310,7 +310,7 @@ TEST_CASE("floors differ along axes of scale", "[study]") {
 
 TEST_CASE("a dry run writes nothing", "[study]") {
   Fixture f;
-  const std::string plan = plan_text(small_study(), f.runner);
+  const std::string plan = plan_text(small_study(), expand_cells(small_study()), f.runner);
   has(plan, "10 cells in 3 populations");
   has(plan, "adam-s0 adam-s1");
   CHECK_FALSE(fs::exists(f.options.folder));
