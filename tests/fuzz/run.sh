@@ -70,6 +70,10 @@ for target in "${targets[@]}"; do
   for ((left = seconds; left > 0 && found < most_findings; left = seconds - (SECONDS - begun))); do
     log=$build/findings/$target.$found.log
     if ! run "$target" "$left" "$log"; then found=$((found + 1)); fi
+    if ! grep -q '^INFO: Seed: ' "$log"; then
+      echo "error: fuzz_$target did not start: $(head -n 1 "$log")" >&2
+      exit 2
+    fi
     done_now=$(sed -nE 's/^stat::number_of_executed_units: *([0-9]+)$/\1/p' "$log")
     covered=$(sed -nE 's/^#.* cov: ([0-9]+) .*/\1/p' "$log" | tail -n 1)
     executions=$((executions + ${done_now:-0}))
