@@ -73,7 +73,7 @@ expect 0 resnet20 majority -- "$gridstep" train resnet20 --optimizer adam --lr 0
 printf '[study]\nname = "untuned"\n[grid]\noptim.name = ["adam", "lion"]\n[tune]\nseeds = [1000]\n' > "$work/untuned.toml"
 expect 2 'rates.adam' -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned"
 expect 0 lion-lr memory 'dry run' -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned" --tune --dry-run
-expect 2 "$work/nowhere" -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned" --data "$work/nowhere" --tune --dry-run
+expect 3 "$work/nowhere" -- "$gridstep" study "$work/untuned.toml" --device cpu --out "$work/untuned" --data "$work/nowhere" --tune --dry-run
 if [ "$(id -u)" != 0 ]; then
   mkdir "$work/locked" && chmod a-w "$work/locked"
   expect 2 "$work/locked" --out -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --out "$work/locked/run"
