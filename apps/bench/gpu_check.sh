@@ -188,10 +188,12 @@ stage_step() {
   return $ok
 }
 stage_step_classifiers() {
-  local bits ok=0
+  local bits backward ok=0
   for bits in 8,8 32,32; do
-    run "$bench" step --device cuda --model resnet20 --batch 128 --bits $bits --seconds 3 --json "$out/step-resnet20-${bits/,/-}.json" || ok=1
-    run "$bench" step --device cuda --model resnet18 --batch 64 --bits $bits --seconds 3 --json "$out/step-resnet18-${bits/,/-}.json" || ok=1
+    for backward in float32 bfloat16; do
+      run "$bench" step --device cuda --model resnet20 --batch 128 --bits $bits --backward $backward --seconds 3 --json "$out/step-resnet20-${bits/,/-}-$backward.json" || ok=1
+      run "$bench" step --device cuda --model resnet18 --batch 64 --bits $bits --backward $backward --seconds 3 --json "$out/step-resnet18-${bits/,/-}-$backward.json" || ok=1
+    done
   done
   return $ok
 }

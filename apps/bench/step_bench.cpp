@@ -40,7 +40,7 @@ void add_step_options(CLI::App& command, StepArgs& args) {
   command.add_option("--fuse", args.fuse, "Graph fusion")->check(CLI::IsMember({"all", "none"}));
   command.add_option("--arithmetic", args.arithmetic, "Integer codes, or plain fake-quantized floats")
       ->check(CLI::IsMember({"codes", "float"}));
-  command.add_option("--backward", args.backward, "What the gradients of convolutions are multiplied in, on the CPU")
+  command.add_option("--backward", args.backward, "What the gradients of convolutions are multiplied in")
       ->check(CLI::IsMember({"float32", "bfloat16"}));
   command.add_option("--capture", args.capture, "On CUDA: one CUDA graph, or launch by launch")
       ->check(CLI::IsMember({"auto", "off"}));

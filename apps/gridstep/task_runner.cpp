@@ -82,15 +82,9 @@ std::unique_ptr<Device> open_device(const Config& config) {
 
 void check_device(const Device& device, const Config& config) {
   if (config.get_string("train.backward") != "bfloat16") return;
-  if (device.kind() != DeviceKind::kCpu) {
+  if (device.kind() == DeviceKind::kCpu && !bf16_is_native()) {
     fail<DeviceError>(
-        "train.backward = bfloat16 is the CPU's: CUDA's gradients are float32, and {} would compute; "
-        "--device cpu, or leave it out",
-        device.describe());
-  }
-  if (!bf16_is_native()) {
-    fail<DeviceError>(
-        "train.backward = bfloat16 needs a processor with AVX-512 BF16 or AMX, {} has neither that {} "
+        "train.backward = bfloat16 needs a GPU, or a processor with AVX-512 BF16 or AMX: {} has neither that {} "
         "can use, and would emulate it; leave it out",
         cpu_model(), convolution_library());
   }

@@ -137,7 +137,7 @@ Rows train_rows() {
       real("train.label_smoothing", 0.0, kBelowOne, {kArch, "smooth"},
            "label smoothing of the cross-entropy that classifiers are trained with"),
       text("train.backward", "float32", {"float32", "bfloat16"}, {kArch, "bwd-"},
-           "what the gradients of convolutions are multiplied in, on the CPU; sums are float32"),
+           "what the gradients of convolutions are multiplied in; sums are float32"),
       whole("train.seed", 0, {0, 4294967295.0}, {kReplica, "s"}, "initial weights, data order and augmentation"),
       whole("train.steps_per_epoch", 0, kZeroOrMore, {kArch, "steps"}, "0: as many as cover the data once"),
       whole("train.frozen_norm_epochs", 0, kZeroOrMore, {kArch, "frozen"},

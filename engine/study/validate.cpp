@@ -170,14 +170,6 @@ void check_norms(const Config& c) {
   }
 }
 
-void check_backward(const Config& c) {
-  if (c.get_string("train.backward") == "bfloat16" && c.get_string("run.device") == "cuda") {
-    fail<ConfigError>(
-        "train.backward = bfloat16 is the CPU's: CUDA's gradients are float32; leave it out, or take "
-        "run.device = cpu");
-  }
-}
-
 void check_optimizer(const Config& c) {
   const std::string& name = c.get_string("optim.name");
   const auto values = optimizer_settings(c).values;
@@ -321,7 +313,6 @@ void check_combination(const Config& config) {
   check_study_name(config);
   check_quant(config);
   check_norms(config);
-  check_backward(config);
   check_optimizer(config);
   check_schedule(config);
   check_data(config);

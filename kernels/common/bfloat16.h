@@ -1,4 +1,4 @@
-// bfloat16 on the CPU: the upper half of a float32. Rounded to nearest, ties to even, as the processor's own conversion
+// bfloat16: the upper half of a float32. Rounded to nearest, ties to even, as the processor's own conversion
 // does, except that subnormal numbers are kept here; NaN stays NaN. Loops that the compiler turns into vectors.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "engine/base/strict_math.h"
 #include "engine/tensor/tensor.h"
 
 namespace gridstep {
@@ -14,8 +15,8 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
-inline Bf16 to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
+GS_HD Bf16 to_bf16(float x) {
+  const std::uint32_t bits = strict::float_to_bits(x);
   const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
   const std::uint32_t nan = x != x ? 0x7fff0000u : 0u;  // which rounding may have carried away
   return {static_cast<std::uint16_t>((rounded | nan) >> 16)};

@@ -12,7 +12,7 @@
 //   s_w[k] q_w, so these are
 //               the gradients by the real values: the quantizers' own rules take them on.
 //
-//   backward in bfloat16 (ConvGradients, CPU only; b() rounds to bfloat16, sums and results are float32)
+//   backward in bfloat16 (ConvGradients; b() rounds to bfloat16, sums and results are float32)
 //     on floats  dx = conv^T(b(dy), b(w)),              dw = corr(b(x), b(dy)),       db = sum dy
 //     on codes   dx = conv^T(b(dy s_w[k]), q_w),        dw = s_x corr(q_x, b(dy)),    db = sum dy
 //   Codes are exact in bfloat16, so that each product has one rounding, of dy: at most 2^-8 of it.
@@ -45,8 +45,8 @@ namespace gridstep {
 // float32. kAuto: as conv_choice.h says. Nothing else depends on it; the bits do not either.
 enum class ConvEngine { kAuto, kOwn, kCudnn };
 
-// What the gradients' products are rounded to. Sums are float32 either way. Changes bits; on CUDA it is always
-// kFloat32. kBfloat16: where bfloat16_pays() says so; kBfloat16Always: in every layer, for tests.
+// What the gradients' products are rounded to. Sums are float32 either way. Changes bits. kBfloat16: on the CPU where
+// bfloat16_pays() says so, on CUDA in every layer; kBfloat16Always: in every layer, for tests.
 enum class ConvGradients { kFloat32, kBfloat16, kBfloat16Always };
 
 struct Conv2dAttrs {

@@ -1,6 +1,7 @@
 #include "engine/base/error.h"
 #include "engine/device/cuda/cuda_libraries.h"
 #include "kernels/batch_norm/norm_sums.h"
+#include "kernels/conv2d/bf16_gradients.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/plan_cudnn.h"
@@ -71,6 +72,8 @@ ConvGeometry data_geometry(const Conv2dAttrs& attrs, const Shape& dy, const Shap
   return conv_geometry({dy[0], attrs.input_height, attrs.input_width, w[3]}, w, attrs.stride, attrs.pad);
 }
 
+bool in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients != ConvGradients::kFloat32; }
+
 // cuDNN knows no replica axis: one call for each.
 void record_library(Recorder& recorder, const std::shared_ptr<const CudnnPlan>& plan, const Tensor& a, const Tensor& b,
                     const Tensor& out, const Tensor& workspace) {
@@ -120,7 +123,9 @@ void record_conv2d_cuda(Recorder& recorder, const BoundNode& node) {
 }
 
 Bytes conv2d_backward_data_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
-  const ConvGeometry g = data_geometry(node.attrs_as<Conv2dAttrs>(), in[0].shape, in[1].shape);
+  const auto& attrs = node.attrs_as<Conv2dAttrs>();
+  const ConvGeometry g = data_geometry(attrs, in[0].shape, in[1].shape);
+  if (in_bf16(attrs)) return bf16_data_gradient_workspace(g);
   Pieces pieces;
   DataPieces(pieces, *cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g), in[1].shape,
              is_code(in[1].dtype));
@@ -129,7 +134,12 @@ Bytes conv2d_backward_data_cuda_workspace(const Node& node, std::span<const Valu
 
 void record_conv2d_backward_data_cuda(Recorder& recorder, const BoundNode& node) {
   const Tensor dy = node.in[0], w = node.in[1], dx = node.out[0];
-  const ConvGeometry g = data_geometry(node.attrs<Conv2dAttrs>(), dy.shape, w.shape);
+  const auto& attrs = node.attrs<Conv2dAttrs>();
+  if (in_bf16(attrs)) {
+    record_bf16_data_gradient_cuda(recorder, node);
+    return;
+  }
+  const ConvGeometry g = data_geometry(attrs, dy.shape, w.shape);
   const bool codes = is_code(w.dtype);
   const auto plan = cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g);
   Pieces pieces(node.workspace);
@@ -144,6 +154,7 @@ void record_conv2d_backward_data_cuda(Recorder& recorder, const BoundNode& node)
 Bytes conv2d_backward_weight_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
   const auto& attrs = node.attrs_as<Conv2dAttrs>();
   const ConvGeometry g = conv_geometry(in[0].shape, in[2].shape, attrs.stride, attrs.pad);
+  if (in_bf16(attrs)) return bf16_weight_gradient_workspace(g);
   Pieces pieces;
   WeightPieces(pieces, *cudnn_plan(CudnnPass::kBackwardWeight, CudnnPrecision::kFloat, g), in[0].shape, in[1].shape,
                is_code(in[0].dtype));
@@ -152,6 +163,10 @@ Bytes conv2d_backward_weight_cuda_workspace(const Node& node, std::span<const Va
 
 void record_conv2d_backward_weight_cuda(Recorder& recorder, const BoundNode& node) {
   const auto& attrs = node.attrs<Conv2dAttrs>();
+  if (in_bf16(attrs)) {
+    record_bf16_weight_gradient_cuda(recorder, node);
+    return;
+  }
   const Tensor x = node.in[0], dy = node.in[1], dw = node.out[0], db = node.out[1];
   const ConvGeometry g = conv_geometry(x.shape, dw.shape, attrs.stride, attrs.pad);
   const bool codes = is_code(x.dtype);

@@ -9,10 +9,11 @@
 
 namespace gridstep {
 
-// The geometry as the kernel counts: everything but offsets in memory fits an int.
+// The geometry as the kernel counts: everything but offsets in memory fits an int. Operands are bytes, and so are
+// channels and terms: codes; or, in the gradients (bf16_gradients.h), halves of bf16 numbers.
 struct GemmProblem {
-  Strided<const std::uint8_t> x, w;  // codes, as bytes
-  int height, width, channels, filter_width, stride, pad;
+  Strided<const std::uint8_t> x, w;
+  int height, width, channels, filter_width, stride, pad_y, pad_x;
   int pixels, filters, depth;  // rows, columns and terms of the matrix product
   Divider by_image, by_row;    // output pixels of an image, of a row
   Divider by_channels, by_filter_width;
@@ -72,7 +73,7 @@ __device__ __forceinline__ PixelRow pixel_row(const GemmProblem& g, int pixel) {
   const int image = g.by_image.divide(pixel);
   const int rest = pixel - image * g.image_pixels;
   const int p = g.by_row.divide(rest);
-  const int y = p * g.stride - g.pad, x = (rest - p * g.row_pixels) * g.stride - g.pad;
+  const int y = p * g.stride - g.pad_y, x = (rest - p * g.row_pixels) * g.stride - g.pad_x;
   return {((static_cast<Index>(image) * g.height + y) * g.width + x) * g.channels, y, x};
 }
 
@@ -218,6 +219,20 @@ struct Bf16Multiply {
   }
 };
 
+// Operands that are bf16 already.
+struct Bf16Values {
+  using Sum = float;
+  struct Rows {
+    unsigned v[4];
+  };
+  __device__ __forceinline__ static Rows rows(const unsigned (&values)[4]) {
+    return {{values[0], values[1], values[2], values[3]}};
+  }
+  __device__ __forceinline__ static void apply(Sum (&sums)[4], const Rows& a, const unsigned (&b)[2]) {
+    ptx::mma_m16n8k16_bf16(sums, a.v, b);
+  }
+};
+
 template <class T, class Multiply>
 struct WarpSums {
   typename Multiply::Sum v[T::kFragmentRows][T::kFragmentColumns][4] = {};
@@ -275,5 +290,32 @@ struct WarpSums {
     }
   }
 };
+
+// Leaves the tile's sums in shared memory, T::kSumStride floats per row.
+template <class T, class Multiply, bool kWide>
+__device__ __forceinline__ void multiply_tile(const GemmProblem& g, int first_pixel, int first_filter,
+                                              unsigned char* shared) {
+  const OperandLoader<T, kWide> loader(g, blockIdx.z, first_pixel, first_filter);
+  const auto stage = [&](int step) { return shared + step % T::kStages * T::kStageBytes; };
+  const int steps = (g.depth + T::kDepth - 1) / T::kDepth;
+#pragma unroll 1
+  for (int step = 0; step < T::kStages - 1; ++step) {
+    if (step < steps) loader.load(stage(step), step * T::kDepth);
+    ptx::cp_async_commit();
+  }
+  WarpSums<T, Multiply> sums;
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    ptx::cp_async_wait<T::kStages - 2>();
+    __syncthreads();  // this stage has come for all threads, and all are done with the one before
+    const int next = step + T::kStages - 1;
+    if (next < steps) loader.load(stage(next), next * T::kDepth);
+    ptx::cp_async_commit();
+    sums.add(stage(step));
+  }
+  __syncthreads();  // the stages make room for the sums; no copy is under way, the last groups are empty
+  sums.store(reinterpret_cast<float*>(shared));
+  __syncthreads();
+}
 
 }  // namespace gridstep

@@ -76,32 +76,12 @@ __global__ void __launch_bounds__(T::kThreads) implicit_gemm_kernel(const __grid
   const int tile = static_cast<int>(blockIdx.x);
   const int row_tile = tile / g.column_tiles;
   const int first_pixel = row_tile * T::kM, first_filter = (tile - row_tile * g.column_tiles) * T::kN;
-  const OperandLoader<T, kWide> loader(g, blockIdx.z, first_pixel, first_filter);
-  const auto stage = [&](int step) { return shared + step % T::kStages * T::kStageBytes; };
-  const int steps = (g.depth + T::kDepth - 1) / T::kDepth;
-#pragma unroll 1
-  for (int step = 0; step < T::kStages - 1; ++step) {
-    if (step < steps) loader.load(stage(step), step * T::kDepth);
-    ptx::cp_async_commit();
-  }
-  WarpSums<T, Multiply> sums;
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    ptx::cp_async_wait<T::kStages - 2>();
-    __syncthreads();  // this stage has come for all threads, and all are done with the one before
-    const int next = step + T::kStages - 1;
-    if (next < steps) loader.load(stage(next), next * T::kDepth);
-    ptx::cp_async_commit();
-    sums.add(stage(step));
-  }
-  __syncthreads();  // the stages make room for the sums; no copy is under way, the last groups are empty
-  auto* const floats = reinterpret_cast<float*>(shared);
-  sums.store(floats);
-  __syncthreads();
+  multiply_tile<T, Multiply, kWide>(g, first_pixel, first_filter, shared);
+  const auto* const sums = reinterpret_cast<const float*>(shared);
   const int rows = g.pixels - first_pixel, columns = g.filters - first_filter;
   const OutputTile out{first_pixel, first_filter, rows < T::kM ? rows : T::kM, columns < T::kN ? columns : T::kN};
-  finish_tile<T>(a.outputs, out, floats);
-  if (a.outputs.norm_sums.data != nullptr) sum_tile<T>(a.outputs, out, floats);
+  finish_tile<T>(a.outputs, out, sums);
+  if (a.outputs.norm_sums.data != nullptr) sum_tile<T>(a.outputs, out, sums);
 }
 
 // ---- recording
@@ -121,7 +101,7 @@ GemmProblem gemm_problem(const ConvGeometry& g, const BoundNode& node, int tile_
   p.channels = narrow(g.c);
   p.filter_width = narrow(g.s);
   p.stride = narrow(g.stride);
-  p.pad = narrow(g.pad);
+  p.pad_y = p.pad_x = narrow(g.pad);
   p.pixels = narrow(g.n * g.p * g.q);
   p.filters = narrow(g.k);
   p.depth = narrow(g.r * g.s * g.c);

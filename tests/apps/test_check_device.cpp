@@ -8,14 +8,13 @@
 using namespace gridstep;
 using gridstep::test::HostDevice;
 
-TEST_CASE("bfloat16 gradients: refused where auto has found CUDA, and on processors that would emulate them") {
+TEST_CASE("bfloat16 gradients: refused on processors that would emulate them") {
   const HostDevice cuda(DeviceKind::kCuda), cpu(DeviceKind::kCpu);
   Config config;
   CHECK_NOTHROW(check_device(cuda, config));
   CHECK_NOTHROW(check_device(cpu, config));
   config.set("train.backward", std::string("bfloat16"), "test");
-  CHECK_THROWS_AS(check_device(cuda, config), DeviceError);
-  CHECK_THROWS_WITH(check_device(cuda, config), Catch::Matchers::Contains("CUDA's gradients are float32"));
+  CHECK_NOTHROW(check_device(cuda, config));
   if (bf16_is_native()) {
     CHECK_NOTHROW(check_device(cpu, config));
   } else {

@@ -76,6 +76,13 @@ class GpuNode {
   BoundNode bound_;
 };
 
+// What the plug-in's launches of a bench's node want.
+inline Bytes gpu_workspace(const NodeBench& bench) {
+  std::vector<ValueSpec> specs;
+  for (const Tensor& t : bench.bound().in) specs.push_back({t.shape, t.dtype});
+  return workspace_bytes(bench.bound().node, specs, DeviceKind::kCuda);
+}
+
 // All replicas of a bench's node on a device: inputs, step parameters and status go there, the launches that `record`
 // records run over poisoned outputs and workspace, and everything comes back into the bench.
 inline void run_on_gpu(Device& device, NodeBench& bench, RecordFn record, int node_index) {

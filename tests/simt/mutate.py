@@ -30,6 +30,8 @@ NORM = ["batch normalisation", "batch normalisation of *", "batch normalisation 
 GEMM = [f"own convolution: {name}*"
         for name in ("a NaN", "a fused", "more stages", "sums of its", "operands", "whole", "every", "sums near")]
 EPILOGUE = ["the epilogue *"]
+GRADIENTS = [f"own gradients in bfloat16: {name}*"
+             for name in ("NaN", "phases", "several", "replicas", "whole", "on codes", "on floats")]
 QUANTIZERS = ["quantizers of *", "a NaN becomes code 0 *", "memory off the vector grid*"]
 OPTIMIZERS = ["codes of replicas *", "segments of *", "gradients that *", "every optimizer on *", "more tiles *",
               "every optimizer writes *"]
@@ -52,6 +54,9 @@ FILES = {
     "kernels/conv2d/implicit_gemm.cuh": GEMM,
     "kernels/conv2d/implicit_gemm_cuda.cu": GEMM,
     "kernels/conv2d/conv_epilogue.cuh": EPILOGUE + GEMM,
+    "kernels/conv2d/bf16_operands_cuda.cu": GRADIENTS,
+    "kernels/conv2d/data_gradient_cuda.cu": GRADIENTS,
+    "kernels/conv2d/weight_gradient_cuda.cu": GRADIENTS,
     "kernels/conv2d/conv2d_cuda.cu": ["codes become floats*", "gradients of bias*", "scaled weights*"] + EPILOGUE,
 }
 VARIANTS = {"plain": "", "asan": "_asan", "tsan": "_tsan"}

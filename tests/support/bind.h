@@ -114,6 +114,8 @@ class NodeBench {
   int replicas() const { return replicas_; }
   HostDevice& device() { return *device_; }
   void poison_with(int byte) { poison_byte_ = byte; }
+  // In place of what the op asks for on the CPU.
+  void set_workspace(Bytes size) { bound_.workspace = make({Shape{size}, DType::kU8}, false); }
   const BoundNode& bound() const { return bound_; }
 
   // Records with `record`, or with the op's own CPU function, and runs. Outputs and workspace are poisoned first.

@@ -98,9 +98,6 @@ TEST_CASE("impossible combinations name their keys", "[study]") {
   has("[schedule]\nname = \"step\"\nstep_epochs = 10\n", "never steps");
   has("[train]\npatch = 100\n", "data.synthetic_size = 192");
   has("[study]\nname = \"a/b\"\n", "names a folder");
-  has("[train]\nbackward = \"bfloat16\"\n[run]\ndevice = \"cuda\"\n", "CUDA's gradients are float32");
-  has("[grid]\ntrain.backward = [\"float32\", \"bfloat16\"]\n[run]\ndevice = \"cuda\"\n",
-      "CUDA's gradients are float32");
   CHECK(refused(kRates + "[grid]\ntrain.backward = [\"float32\", \"bfloat16\"]\n") == "accepted");
   CHECK(refused(kRates + "[quant]\nweight_range = \"ternary\"\nweight_bits = 2\n") == "accepted");
 }
