@@ -26,7 +26,7 @@ describe() {
   peers_classifiers) echo "gridstep-bench compare with PyTorch, ResNet-18 and ResNet-20" ;;
   peers_tuned) echo "the same with torch.compile's slow modes, both" ;;
   exactness) echo "sums of codes on tensor cores against int64" ;;
-  profile) echo "Nsight Compute on the five kernels where the time is expected" ;;
+  profile) echo "Nsight Compute on the kernels where the time is expected" ;;
   esac
 }
 usage() {
@@ -227,6 +227,8 @@ stage_profile() {
   local ok=0
   have ncu || return 0
   profile implicit_gemm_kernel step --patch 48 --capture off || ok=1
+  profile data_gradient_kernel step --patch 48 --capture off --backward bfloat16 || ok=1
+  profile weight_gradient_kernel step --patch 48 --capture off --backward bfloat16 || ok=1
   profile backward_kernel kernels quantize_backward --sizes 64M || ok=1
   profile forward_kernel kernels quantize --sizes 64M || ok=1
   profile update_kernel kernels adam --sizes 64M || ok=1

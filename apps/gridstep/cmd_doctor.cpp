@@ -42,7 +42,7 @@ std::string why_int8() {
 std::string why_bf16() {
   return bf16_is_native() ? "AVX-512 BF16 or AMX: train.backward = bfloat16 can be had"
                           : "neither AVX-512 BF16 nor AMX that " + convolution_library() +
-                                " can use: train.backward = bfloat16 is refused";
+                                " can use: train.backward = bfloat16 is refused on the CPU";
 }
 
 Json cpu_facts() {

@@ -268,8 +268,7 @@ std::vector<Cell> first_tuning_cells(const Study& study) {
 }
 
 std::string tuning_plan_text(const Study& study, CellRunner& runner) {
-  return plan_text(tuning_base(study), first_tuning_cells(study), runner) +
-         "More cells follow for an optimizer whose best rate is on the edge of those tried.\n";
+  return plan_text(tuning_base(study), first_tuning_cells(study), runner);
 }
 
 TuneReport tune_rates(Study study, CellRunner& runner, const RunOptions& options) {

@@ -1,8 +1,9 @@
 // Operands of the gradients in bfloat16 (bf16_gradients.h), rounded and laid out so that 16-byte copies bring them.
 #pragma once
 
-#include <array>
+#include <algorithm>
 
+#include "engine/base/error.h"
 #include "kernels/common/bfloat16.h"
 #include "kernels/conv2d/gradient_phases.h"
 
@@ -17,6 +18,18 @@ inline Bytes bf16_pixels_bytes(Index pixels, Index channels) {
 }
 inline Bytes bf16_filter_bytes(const ConvGeometry& g) {
   return align_up(g.c * g.r * g.s * channel_groups(g.k) * Bytes{16});
+}
+
+// What the kernels count in 32 bits.
+inline void check_bf16_counts(const ConvGeometry& g) {
+  const Index largest = std::max({g.n * g.h * g.w * channel_groups(g.c), g.n * g.p * g.q * channel_groups(g.k),
+                                  g.r * g.s * g.c * channel_groups(g.k)});
+  constexpr Index kMost = (Index{1} << 31) - 4096;
+  if (largest < kMost) return;
+  fail<ConfigError>(
+      "gradients in bfloat16 take less than {} groups of 8 channels per layer and network, not {}: "
+      "lower train.batch, or leave train.backward out",
+      kMost, largest);
 }
 
 // (.., C) f32, u8 or s8 -> (.., C8) bf16, zeros behind the C channels; floats times factor (1), or (C), where present.

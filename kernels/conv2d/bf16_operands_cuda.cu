@@ -112,11 +112,6 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---- recording
 
-int count_of(Index n) {
-  GS_CHECK(n < Index{1} << 31, "the gradients in bfloat16 take less than 2^31 groups of eight channels, not {}", n);
-  return static_cast<int>(n);
-}
-
 template <class T>
 PixelArguments<T> pixel_arguments(const Bf16Pixels& p) {
   PixelArguments<T> a{};
@@ -127,7 +122,7 @@ PixelArguments<T> pixel_arguments(const Bf16Pixels& p) {
   a.rounded = strided<Bf16>(p.rounded);
   a.channels = static_cast<int>(channels);
   a.groups = static_cast<int>(channel_groups(channels));
-  a.count = count_of(p.values.elements() / channels * a.groups);
+  a.count = static_cast<int>(p.values.elements() / channels * a.groups);
   a.by_groups = Divider(a.groups);
   a.packs = channels % 4 == 0 && packs_are_aligned(a.values);
   return a;
@@ -142,7 +137,7 @@ FilterArguments<T> filter_arguments(const Bf16Filter& f) {
   a.filters = static_cast<int>(g.k);
   a.channels = static_cast<int>(g.c);
   a.groups = static_cast<int>(channel_groups(g.k));
-  a.count = count_of(g.r * g.s * g.c * a.groups);
+  a.count = static_cast<int>(g.r * g.s * g.c * a.groups);
   a.filter_height = static_cast<int>(g.r);
   a.filter_width = static_cast<int>(g.s);
   a.stride = static_cast<int>(g.stride);
@@ -151,7 +146,7 @@ FilterArguments<T> filter_arguments(const Bf16Filter& f) {
   a.by_groups = Divider(a.groups);
   a.by_filter_width = Divider(g.s);
   const auto phases = gradient_phases(g);
-  GS_CHECK(phases.size() <= kMostPhases, "the gradients in bfloat16 take strides of 1 and 2, not {}", g.stride);
+  GS_CHECK(phases.size() <= kMostPhases, "a stride of {} has more phases than fit", g.stride);
   std::copy(phases.begin(), phases.end(), a.phases);
   return a;
 }

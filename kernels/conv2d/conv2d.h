@@ -30,7 +30,8 @@
 // Steps s_w[k] may be negative or 0 there: those of a folded batch normalisation.
 //
 // Deterministic: the batch is cut into fixed chunks, weight gradients of the chunks are added in chunk order. The float
-// sums' order within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set.
+// sums' order within a chunk is oneDNN's (cuDNN's): the same for the same library and instruction set. The own
+// gradients on CUDA cut pixels into pieces by the geometry.
 #pragma once
 
 #include <optional>

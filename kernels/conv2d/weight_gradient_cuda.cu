@@ -12,20 +12,23 @@ namespace gridstep {
 namespace {
 
 constexpr int kGroup = static_cast<int>(kBf16Group);
-
-// Filters x columns of a block, its four warps a quarter each, and its stages in shared memory: pixels of dy, each a
-// row of 128 bytes from either operand. The product wants its terms, the pixels, side by side: ldmatrix turns them.
-constexpr int kM = 64, kN = 64, kThreads = 128;
-constexpr int kWarpRows = kM / 2, kWarpColumns = kN / 2;
-constexpr int kFragmentRows = kWarpRows / 16, kFragmentColumns = kWarpColumns / 8;
-constexpr int kDepth = 32;             // pixels of a stage
-constexpr int kChunks = kM / kGroup;   // of 16 bytes, of a row of either operand
-constexpr int kOperand = kDepth * kM;  // elements of a stage
-constexpr int kStage = 2 * kOperand;
+constexpr int kThreads = 128;
+constexpr int kDepth = 32;  // pixels of dy in a stage
 constexpr int kStages = 4;
-constexpr int kSumStride = kN + 8;  // as in implicit_gemm.cuh
-constexpr int kSharedBytes = kStages * kStage * 2;
-static_assert(kM == kN && kM * kSumStride * 4 <= kSharedBytes, "the sums take the place of the stages");
+
+// Filters x columns of a block; its four warps take 32 filters each, and as many columns as that leaves. In shared
+// memory a stage has a row for each of its pixels, of either operand. The product wants its terms, the pixels, side by
+// side: ldmatrix turns them.
+template <int M>
+struct WeightTile {
+  static constexpr int kM = M, kN = 64;
+  static constexpr int kWarpRows = 32, kWarpColumns = kN * M / 128;
+  static constexpr int kFragmentRows = kWarpRows / 16, kFragmentColumns = kWarpColumns / 8;
+  static constexpr int kDyStage = kDepth * kM, kStage = kDyStage + kDepth * kN;  // elements
+  static constexpr int kSumStride = kN + 8;                                      // as in implicit_gemm.cuh
+  static constexpr int kSharedBytes = kStages * kStage * static_cast<int>(sizeof(Bf16));
+  static_assert(kM * kSumStride * 4 <= kSharedBytes, "the sums take the place of the stages");
+};
 
 struct WeightArguments {
   Strided<const Bf16> x, dy;
@@ -41,43 +44,63 @@ struct WeightArguments {
   bool packs;  // sums may be written four at a time
 };
 
-// Where 16 bytes lie within an operand's stage. A row spans all banks; rotating its chunks spreads over them the eight
-// rows that ldmatrix reads at once.
-__device__ __forceinline__ int swizzled(int row, int chunk) { return row * kM + (chunk ^ row % kChunks) * kGroup; }
+// Where 16 bytes lie within an operand's stage. One row of 64 elements spans all banks, or two of 32; rotating their
+// chunks spreads over the banks the eight rows that ldmatrix reads at once.
+template <int kWidth>
+__device__ __forceinline__ int swizzled(int row, int chunk) {
+  constexpr int kChunks = kWidth / kGroup, kRowsOfBanks = 64 / kWidth;
+  return row * kWidth + (chunk ^ row / kRowsOfBanks % kChunks) * kGroup;
+}
 
 // Brings pixels of both operands to shared memory. A thread copies the same chunk of several pixels: its filters, and
 // its tap and channels of x, stay what they are.
+template <class T>
 class Loader {
  public:
   __device__ __forceinline__ Loader(const WeightArguments& a, int first_filter, int first_column, int end)
-      : a_(a), x_(a.x.at(blockIdx.z)), dy_(a.dy.at(blockIdx.z)), end_(end) {
-    filter_ = first_filter + chunk() * kGroup;
-    const int column = first_column + chunk() * kGroup;
+      : a_(a),
+        x_(a.x.at(blockIdx.z)),
+        dy_(a.dy.at(blockIdx.z)),
+        end_(end),
+        filter_(first_filter + chunk<T::kM>() * kGroup) {
+    const int column = first_column + chunk<T::kN>() * kGroup;
     const int tap = a.by_channels.divide(column);
     r_ = a.by_filter_width.divide(tap);
     s_ = tap - r_ * a.filter_width;
-    c_ = tap * a.x_channels;
-    c_ = column - c_;
+    c_ = column - tap * a.x_channels;
     has_tap_ = column < a.columns;
   }
 
   // Pixels first .. first + kDepth - 1, zeros from the end of the piece on. All threads.
   __device__ __forceinline__ void load(Bf16* stage, int first) const {
 #pragma unroll
-    for (int i = 0; i < kDepth / kRows; ++i) {
-      const int row = static_cast<int>(threadIdx.x) / kChunks + i * kRows, pixel = first + row;
-      const bool has_dy = pixel < end_ && filter_ < a_.dy_channels;
-      ptx::cp_async16(stage + swizzled(row, chunk()),
-                      has_dy ? dy_ + static_cast<Index>(pixel) * a_.dy_channels + filter_ : dy_, has_dy ? 16 : 0);
-      const Index at = pixel_of_x(pixel);
-      ptx::cp_async16(stage + kOperand + swizzled(row, chunk()), at >= 0 ? x_ + at : x_, at >= 0 ? 16 : 0);
+    for (int row = first_row<T::kM>(); row < kDepth; row += kRows<T::kM>) {
+      const int pixel = first + row;
+      const bool inside = pixel < end_ && filter_ < a_.dy_channels;
+      ptx::cp_async16(stage + swizzled<T::kM>(row, chunk<T::kM>()),
+                      inside ? dy_ + static_cast<Index>(pixel) * a_.dy_channels + filter_ : dy_, inside ? 16 : 0);
+    }
+#pragma unroll
+    for (int row = first_row<T::kN>(); row < kDepth; row += kRows<T::kN>) {
+      const Index at = pixel_of_x(first + row);
+      ptx::cp_async16(stage + T::kDyStage + swizzled<T::kN>(row, chunk<T::kN>()), at >= 0 ? x_ + at : x_,
+                      at >= 0 ? 16 : 0);
     }
   }
 
  private:
-  static constexpr int kRows = kThreads / kChunks;  // that the block copies at once
-
-  __device__ __forceinline__ static int chunk() { return static_cast<int>(threadIdx.x) % kChunks; }
+  // Of an operand whose rows have kWidth elements: the thread's chunk and first row, and the rows that the block copies
+  // at once.
+  template <int kWidth>
+  __device__ __forceinline__ static int chunk() {
+    return static_cast<int>(threadIdx.x) % (kWidth / kGroup);
+  }
+  template <int kWidth>
+  __device__ __forceinline__ static int first_row() {
+    return static_cast<int>(threadIdx.x) / (kWidth / kGroup);
+  }
+  template <int kWidth>
+  static constexpr int kRows = kThreads / (kWidth / kGroup);
 
   // Under the thread's tap; -1 outside of the image.
   __device__ __forceinline__ Index pixel_of_x(int pixel) const {
@@ -97,30 +120,35 @@ class Loader {
   bool has_tap_;
 };
 
+template <class T>
 struct WarpSums {
-  float v[kFragmentRows][kFragmentColumns][4] = {};
+  float v[T::kFragmentRows][T::kFragmentColumns][4] = {};
 
-  __device__ __forceinline__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 % 2 * kWarpRows; }
-  __device__ __forceinline__ static int first_column() { return static_cast<int>(threadIdx.x) / 64 * kWarpColumns; }
+  __device__ __forceinline__ static int first_row() {
+    return static_cast<int>(threadIdx.x) / 32 % (T::kM / T::kWarpRows) * T::kWarpRows;
+  }
+  __device__ __forceinline__ static int first_column() {
+    return static_cast<int>(threadIdx.x) / 32 / (T::kM / T::kWarpRows) * T::kWarpColumns;
+  }
 
   __device__ __forceinline__ void add(const Bf16* stage) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
     for (int depth = 0; depth < kDepth; depth += 16) {
-      unsigned a[kFragmentRows][4];
+      unsigned a[T::kFragmentRows][4];
 #pragma unroll
-      for (int i = 0; i < kFragmentRows; ++i) {  // filters 0-7, 8-15 of the first eight pixels, then of the others
+      for (int i = 0; i < T::kFragmentRows; ++i) {  // filters 0-7, 8-15 of the first eight pixels, then of the others
         const int row = depth + lane / 16 * 8 + lane % 8, filter = first_row() + i * 16 + lane / 8 % 2 * 8;
-        ptx::ldmatrix_x4_trans(a[i], stage + swizzled(row, filter / kGroup));
+        ptx::ldmatrix_x4_trans(a[i], stage + swizzled<T::kM>(row, filter / kGroup));
       }
 #pragma unroll
-      for (int j = 0; j < kFragmentColumns; j += 2) {  // both halves of the pixels for columns j, then for j + 1
+      for (int j = 0; j < T::kFragmentColumns; j += 2) {  // both halves of the pixels for columns j, then for j + 1
         unsigned b[4];
         const int row = depth + lane / 8 % 2 * 8 + lane % 8, column = first_column() + j * 8 + lane / 16 * 8;
-        ptx::ldmatrix_x4_trans(b, stage + kOperand + swizzled(row, column / kGroup));
+        ptx::ldmatrix_x4_trans(b, stage + T::kDyStage + swizzled<T::kN>(row, column / kGroup));
         const unsigned pairs[2][2] = {{b[0], b[1]}, {b[2], b[3]}};
 #pragma unroll
-        for (int i = 0; i < kFragmentRows; ++i) {
+        for (int i = 0; i < T::kFragmentRows; ++i) {
           ptx::mma_m16n8k16_bf16(v[i][j], a[i], pairs[0]);
           ptx::mma_m16n8k16_bf16(v[i][j + 1], a[i], pairs[1]);
         }
@@ -131,13 +159,13 @@ struct WarpSums {
   __device__ __forceinline__ void store(float* sums) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
-    for (int i = 0; i < kFragmentRows; ++i) {
+    for (int i = 0; i < T::kFragmentRows; ++i) {
 #pragma unroll
-      for (int j = 0; j < kFragmentColumns; ++j) {
+      for (int j = 0; j < T::kFragmentColumns; ++j) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const int row = first_row() + i * 16 + lane / 4 + half * 8, column = first_column() + j * 8 + lane % 4 * 2;
-          *reinterpret_cast<float2*>(sums + row * kSumStride + column) =
+          *reinterpret_cast<float2*>(sums + row * T::kSumStride + column) =
               make_float2(v[i][j][2 * half], v[i][j][2 * half + 1]);
         }
       }
@@ -146,37 +174,39 @@ struct WarpSums {
 };
 
 // To (K, R, S, C) of the piece: four columns are neighbouring channels of one tap.
+template <class T>
 __device__ __forceinline__ void store_tile(const WeightArguments& a, int first_filter, int first_column,
                                            const float* sums) {
-  constexpr int kPacks = kN / 4;
+  constexpr int kPacks = T::kN / 4;
   float* const out = a.sums.at(blockIdx.z) + static_cast<Index>(blockIdx.y) * a.filters * a.fan_in;
 #pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < kM * kPacks; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < T::kM * kPacks; i += kThreads) {
     const int row = i / kPacks, in_tile = i % kPacks * 4;
     const int filter = first_filter + row, column = first_column + in_tile;
     if (filter >= a.filters || column >= a.columns) continue;
     const int tap = a.by_channels.divide(column), c = column - tap * a.x_channels;
-    const Pack4<float> values = load4(sums + row * kSumStride + in_tile, 0);
+    const Pack4<float> values = load4(sums + row * T::kSumStride + in_tile, 0);
     store_up_to4(out + static_cast<Index>(filter) * a.fan_in + tap * a.channels, c, a.channels, a.packs, values);
   }
 }
 
 // A block per tile, piece of the pixels and replica.
+template <class T>
 __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(const __grid_constant__ WeightArguments a) {
   DYN_SHARED(Bf16, shared);
   const int tile = static_cast<int>(blockIdx.x), row_tile = tile / a.column_tiles;
-  const int first_filter = row_tile * kM, first_column = (tile - row_tile * a.column_tiles) * kN;
+  const int first_filter = row_tile * T::kM, first_column = (tile - row_tile * a.column_tiles) * T::kN;
   const int begin = static_cast<int>(blockIdx.y) * a.piece;
   const int end = begin + a.piece < a.pixels ? begin + a.piece : a.pixels;
-  const Loader loader(a, first_filter, first_column, end);
-  const auto stage = [&](int step) { return shared + step % kStages * kStage; };
+  const Loader<T> loader(a, first_filter, first_column, end);
+  const auto stage = [&](int step) { return shared + step % kStages * T::kStage; };
   const int steps = (end - begin + kDepth - 1) / kDepth;
 #pragma unroll 1
   for (int step = 0; step < kStages - 1; ++step) {
     if (step < steps) loader.load(stage(step), begin + step * kDepth);
     ptx::cp_async_commit();
   }
-  WarpSums sums;
+  WarpSums<T> sums;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     ptx::cp_async_wait<kStages - 2>();
@@ -190,7 +220,7 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(const __grid_
   auto* const floats = reinterpret_cast<float*>(shared);
   sums.store(floats);
   __syncthreads();
-  store_tile(a, first_filter, first_column, floats);
+  store_tile<T>(a, first_filter, first_column, floats);
 }
 
 // ---- the pieces' sum
@@ -237,12 +267,20 @@ __global__ void __launch_bounds__(kSumThreads) weight_sum_kernel(const __grid_co
 
 // ---- recording
 
+using Narrow = WeightTile<32>;
+using Wide = WeightTile<64>;
+
+Index columns_of(const ConvGeometry& g) { return g.r * g.s * channel_groups(g.c) * kBf16Group; }
+bool is_narrow(const ConvGeometry& g) { return g.k <= Narrow::kM; }
+unsigned tiles_of(const ConvGeometry& g) {
+  return blocks_for(g.k, is_narrow(g) ? Narrow::kM : Wide::kM) * blocks_for(columns_of(g), Wide::kN);
+}
+
 // By the geometry alone: the bits must not depend on replicas. Enough blocks for a large GPU, none with less than 256
 // pixels.
 int pixels_per_piece(const ConvGeometry& g) {
   constexpr Index kBlocks = 264, kLeast = 256;
-  const Index pixels = g.n * g.p * g.q, columns = g.r * g.s * channel_groups(g.c) * kBf16Group;
-  const Index tiles = Index{blocks_for(g.k, kM)} * blocks_for(columns, kN);
+  const Index pixels = g.n * g.p * g.q, tiles = tiles_of(g);
   const Index pieces = std::clamp<Index>((kBlocks + tiles - 1) / tiles, 1, std::max<Index>(pixels / kLeast, 1));
   const Index piece = (pixels + pieces - 1) / pieces;
   return static_cast<int>((piece + kDepth - 1) / kDepth * kDepth);
@@ -285,7 +323,7 @@ WeightArguments weight_arguments(const ConvGeometry& g, const Workspace& work) {
   a.pad = static_cast<int>(g.pad);
   a.pixels = static_cast<int>(g.n * g.p * g.q);
   a.piece = pixels_per_piece(g);
-  a.columns = static_cast<int>(g.r * g.s) * a.x_channels;
+  a.columns = static_cast<int>(columns_of(g));
   a.fan_in = static_cast<int>(g.r * g.s * g.c);
   a.by_image = Divider(g.p * g.q);
   a.by_row = Divider(g.q);
@@ -293,18 +331,18 @@ WeightArguments weight_arguments(const ConvGeometry& g, const Workspace& work) {
   a.by_filter_width = Divider(g.s);
   a.image_pixels = static_cast<int>(g.p * g.q);
   a.row_pixels = static_cast<int>(g.q);
-  a.column_tiles = static_cast<int>(blocks_for(a.columns, kN));
+  a.column_tiles = static_cast<int>(blocks_for(a.columns, Wide::kN));
   a.packs = g.c % 4 == 0;
   return a;
 }
 
+template <class T>
 void record_gemm(Recorder& recorder, const ConvGeometry& g, const Workspace& work) {
   const WeightArguments a = weight_arguments(g, work);
-  const dim3 grid(blocks_for(g.k, kM) * static_cast<unsigned>(a.column_tiles), static_cast<unsigned>(pieces_of(g)),
-                  static_cast<unsigned>(recorder.replicas()));
+  const dim3 grid(tiles_of(g), static_cast<unsigned>(pieces_of(g)), static_cast<unsigned>(recorder.replicas()));
   const cudaStream_t stream = cuda_stream(recorder.device());
   recorder.launch("", 1, [=](const TaskContext&) {
-    launch(weight_gradient_kernel, grid, dim3(kThreads), kSharedBytes, stream, a);
+    launch(weight_gradient_kernel<T>, grid, dim3(kThreads), T::kSharedBytes, stream, a);
   });
 }
 
@@ -325,7 +363,10 @@ void record_sum(Recorder& recorder, const Workspace& work, const Tensor& x_step,
 
 }  // namespace
 
-Bytes bf16_weight_gradient_workspace(const ConvGeometry& g) { return Workspace({}, g).size; }
+Bytes bf16_weight_gradient_workspace(const ConvGeometry& g) {
+  check_bf16_counts(g);
+  return Workspace({}, g).size;
+}
 
 void record_bf16_weight_gradient_cuda(Recorder& recorder, const BoundNode& node) {
   const Tensor x = node.in[0], dy = node.in[1], x_step = node.in[3], dw = node.out[0], db = node.out[1];
@@ -335,7 +376,11 @@ void record_bf16_weight_gradient_cuda(Recorder& recorder, const BoundNode& node)
   GS_CHECK(node.workspace.elements() >= work.size, "the workspace is too small");
   record_bf16_weight_operands(recorder, {.values = dy, .factor = {}, .rounded = work.dy},
                               {.values = x, .factor = {}, .rounded = work.x});
-  record_gemm(recorder, g, work);
+  if (is_narrow(g)) {
+    record_gemm<Narrow>(recorder, g, work);
+  } else {
+    record_gemm<Wide>(recorder, g, work);
+  }
   record_sum(recorder, work, x_step, dw);
   if (db.data == nullptr) return;
   record_conv_bias_sums(recorder, dy, work.bias);

@@ -107,7 +107,7 @@ expect 2 weight_bits -- "$gridstep" describe espcn --bits 9,8
 expect 2 activation_bits -- "$gridstep" describe espcn --bits 8,8x
 expect 0 W32A32 -- "$gridstep" describe espcn --bits float
 expect 0 oneDNN CUDA bf16 -- "$gridstep" doctor
-# bfloat16 gradients: CUDA has none, and neither has a processor that would emulate them (oneDNN is told to see such a one).
+# bfloat16 gradients: not on a processor that would emulate them (oneDNN is told to see such a one).
 expect 2 train.backward bfloat16 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --set train.backward=bf16 --out "$work/bf16"
 for backward in train.backward=bfloat16 grid.train.backward=float32,bfloat16; do
   expect 4 train.backward 'AVX-512 BF16' -- env DNNL_MAX_CPU_ISA=AVX2 "$gridstep" train espcn --optimizer adam --lr 0.001 --epochs 1 "${small[@]}" --set "$backward" --out "$work/bf16"

@@ -13,11 +13,12 @@ using namespace gridstep::test;
 namespace {
 
 // Gradients and loss of every replica after `runs` runs of one training program.
-std::vector<float> results(bool capture, int runs) {
+std::vector<float> results(bool capture, int runs, ConvGradients gradients = ConvGradients::kFloat32) {
   const auto device = cuda_plugin().registry->make_device(0);
   EspcnCase c;
   c.model.scale = 3;
   c.fused = true;
+  c.gradients = gradients;
   EspcnGraph espcn = espcn_graph(c);
   constexpr int kReplicas = 2;
   ParameterStore store(*device, espcn.graph.parameters(), kReplicas, 0, true);
@@ -37,8 +38,8 @@ std::vector<float> results(bool capture, int runs) {
   device->synchronize();
   std::vector<float> all;
   for (int r = 0; r < kReplicas; ++r) {
-    const auto gradients = store.download(store.gradients(), r);
-    all.insert(all.end(), gradients.begin(), gradients.end());
+    const auto own = store.download(store.gradients(), r);
+    all.insert(all.end(), own.begin(), own.end());
     double loss = 0.0;
     device->download(&loss, program.tensor("loss").at<std::byte>(r), sizeof loss);
     all.push_back(static_cast<float>(loss));
@@ -53,4 +54,11 @@ TEST_CASE("a training step captured as a CUDA graph gives the bits of eager laun
   CHECK_SAME(compare_bits(results(true, 1), eager));  // not captured yet
   CHECK_SAME(compare_bits(results(true, 2), eager));  // captured and launched once
   CHECK_SAME(compare_bits(results(true, 5), eager));
+}
+
+TEST_CASE("the same with gradients in bfloat16, by the own kernels") {
+  constexpr auto kBf16 = ConvGradients::kBfloat16;
+  const auto eager = results(false, 1, kBf16);
+  CHECK_SAME(compare_bits(results(true, 2, kBf16), eager));
+  CHECK(eager != results(false, 1));
 }

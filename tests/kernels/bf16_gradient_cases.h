@@ -97,6 +97,7 @@ void set_codes(std::span<T> to, const std::vector<std::int16_t>& codes) {
 struct GradientRunner {
   DeviceKind device = DeviceKind::kCpu;
   int replicas = 1;
+  std::optional<GemmChoice> gemm = {};  // tile of the data gradient
   std::function<void(NodeBench&bench, const ConvShape&)> data, weight;
 };
 
@@ -105,9 +106,14 @@ inline Gradients gradients_of(NodeBench& data, NodeBench& weight, int replica) {
           copy_of(weight.out<float>(1, replica))};
 }
 
+inline void set_gemm(Graph& graph, const GradientRunner& runner) {
+  std::any_cast<Conv2dAttrs&>(graph.node(1).attrs).gemm = runner.gemm;
+}
+
 // Every replica has operands of its own.
 inline void check_floats(const ConvShape& a, unsigned seed, const GradientRunner& runner) {
-  const ConvNodes nodes = float_nodes(a, kBf16);
+  ConvNodes nodes = float_nodes(a, kBf16);
+  set_gemm(nodes.graph, runner);
   NodeBench data(nodes.graph, 1, runner.replicas, runner.device),
       weight(nodes.graph, 2, runner.replicas, runner.device);
   std::vector<GradientCase> cases;
@@ -161,8 +167,9 @@ inline GradientCase code_case(const ConvShape& a, const std::vector<std::int16_t
 
 inline void check_codes(const ConvShape& a, const CodeCase& kind, unsigned seed, const GradientRunner& runner) {
   const Index steps = kind.per_channel ? a.k : 1;
-  const CodeNodes codes = code_nodes(a, kind.type, steps, kBf16);
-  const Graph& graph = codes.nodes.graph;
+  CodeNodes codes = code_nodes(a, kind.type, steps, kBf16);
+  Graph& graph = codes.nodes.graph;
+  set_gemm(graph, runner);
   NodeBench data(graph, 1, runner.replicas, runner.device), weight(graph, 2, runner.replicas, runner.device);
   std::vector<GradientCase> cases;
   for (int r = 0; r < runner.replicas; ++r) {

@@ -51,7 +51,7 @@ FILES = {
     "kernels/batch_norm/batch_norm_backward_cuda.cu": NORM,
     "optim/norms.cuh": OPTIMIZERS,
     "optim/step_cuda.cu": OPTIMIZERS,
-    "kernels/conv2d/implicit_gemm.cuh": GEMM,
+    "kernels/conv2d/implicit_gemm.cuh": GEMM + GRADIENTS,
     "kernels/conv2d/implicit_gemm_cuda.cu": GEMM,
     "kernels/conv2d/conv_epilogue.cuh": EPILOGUE + GEMM,
     "kernels/conv2d/bf16_operands_cuda.cu": GRADIENTS,

@@ -33,9 +33,10 @@ void run_all(NodeBench& bench, RecordFn record, Bytes workspace, int random_sche
   });
 }
 
-GradientRunner cuda(int replicas = 1, int random_schedules = 0) {
+GradientRunner cuda(int replicas = 1, int random_schedules = 0, GemmTile tile = GemmTile::k64x32) {
   return {.device = DeviceKind::kCuda,
           .replicas = replicas,
+          .gemm = GemmChoice{tile, GemmArithmetic::kBf16},
           .data =
               [=](NodeBench& bench, const ConvShape& a) {
                 run_all(bench, record_bf16_data_gradient_cuda, data_workspace(bench, a), random_schedules);
@@ -70,13 +71,59 @@ TEST_CASE("own gradients in bfloat16: replicas keep apart, in every schedule") {
   check_codes({2, 6, 5, 12, 9, 3, 3, 1, 1}, {DType::kU8, {0, 255}, true}, 2, cuda(3, 1));
 }
 
+TEST_CASE("own gradients in bfloat16: several tiles of rows and columns, narrow and wide") {
+  for (const GemmTile tile : {GemmTile::k64x32, GemmTile::k128x64}) {
+    check_floats({1, 3, 50, 130, 70, 1, 1, 1, 0}, 1, cuda(1, 0, tile));
+    check_floats({2, 9, 11, 72, 16, 3, 3, 2, 1}, 2, cuda(1, 0, tile));
+    check_codes({2, 9, 12, 72, 33, 3, 3, 2, 1}, {DType::kU8, {0, 255}, true}, 3, cuda(1, 0, tile));
+  }
+}
+
+namespace {
+
+// dx, dw and db of the last replica: its operands are the same whatever the number of replicas.
+std::vector<std::byte> bits_of_last(const ConvShape& a, int replicas, const GradientRunner& runner) {
+  ConvNodes nodes = float_nodes(a, kBf16);
+  set_gemm(nodes.graph, runner);
+  NodeBench data(nodes.graph, 1, replicas, DeviceKind::kCuda), weight(nodes.graph, 2, replicas, DeviceKind::kCuda);
+  for (int r = 0; r < replicas; ++r) {
+    const unsigned seed = static_cast<unsigned>(replicas - r);
+    const auto dy = normal_values(a.y_size(), seed);
+    fill(data.in<float>(0, r), dy);
+    fill(data.in<float>(1, r), normal_values(a.w_size(), seed + 50));
+    fill(weight.in<float>(0, r), normal_values(a.x_size(), seed + 100));
+    fill(weight.in<float>(1, r), dy);
+  }
+  runner.data(data, a);
+  runner.weight(weight, a);
+  std::vector<std::byte> all = bytes_of(data.bound().out[0], replicas - 1);
+  for (const Tensor& t : weight.bound().out) {
+    const auto bytes = bytes_of(t, replicas - 1);
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("own gradients in bfloat16: the bits of a replica depend on neither the others nor the tile") {
+  const ConvShape a{3, 19, 17, 40, 9, 3, 3, 1, 1};  // 969 pixels: 3 pieces
+  const auto alone = bits_of_last(a, 1, cuda());
+  CHECK(bits_of_last(a, 3, cuda()) == alone);
+  CHECK(bits_of_last(a, 2, cuda(1, 0, GemmTile::k128x64)) == alone);
+  GradientRunner unforced = cuda();
+  unforced.gemm.reset();
+  CHECK(bits_of_last(a, 1, unforced) == alone);   // narrow
+  CHECK(bits_of_last(a, 17, unforced) == alone);  // wide: 136 blocks
+}
+
 TEST_CASE("own gradients in bfloat16: whole tiles, and one pixel, channel or filter short of them") {
   unsigned seed = 100;
   for (const Index short_of : {0, 1}) {
-    // Data: 64 pixels x 32 channels, and 128 x 64. Weight: 64 filters x 64 columns.
+    // Data: 64 pixels x 32 channels, and 128 x 64. Weight: 32 or 64 filters x 64 columns.
     check_floats({1, 1, 64 - short_of, 32 - short_of, 64 - short_of, 1, 1, 1, 0}, seed += 10, cuda());
-    check_floats({1, 2, 64, 64 - short_of, 64 + short_of, 1, 1, 1, 0}, seed += 10, cuda());
-    check_floats({1, 1, 128 - short_of, 40, 8, 1, 1, 1, 0}, seed += 10, cuda());
+    check_floats({1, 2, 64, 64 - short_of, 64 + short_of, 1, 1, 1, 0}, seed += 10, cuda(1, 0, GemmTile::k128x64));
+    check_floats({1, 1, 128 - short_of, 40, 32 - short_of, 1, 1, 1, 0}, seed += 10, cuda(1, 0, GemmTile::k128x64));
   }
 }
 
@@ -120,3 +167,32 @@ TEST_CASE("own gradients in bfloat16: NaN and infinity of dy are kept, and stay 
     }
   }
 }
+
+#if defined(GRIDSTEP_SIMT)
+TEST_CASE("own gradients in bfloat16: a gradient of weights that is not aligned to 16 bytes") {
+  const ConvShape a{1, 5, 5, 8, 4, 3, 3, 1, 1};
+  ConvNodes nodes = float_nodes(a, kBf16);
+  NodeBench bench(nodes.graph, 2, 1, DeviceKind::kCuda);
+  fill(bench.in<float>(0), normal_values(a.x_size(), 1));
+  fill(bench.in<float>(1), normal_values(a.y_size(), 2));
+  bench.set_workspace(bf16_weight_gradient_workspace(geometry(a)));
+  bench.run(TaskOrder::kForward, record_bf16_weight_gradient_cuda);
+  std::vector<float> moved(static_cast<std::size_t>(a.w_size()) + 1, 7.0f);
+  BoundNode bound = bench.bound();
+  bound.out[0].data = reinterpret_cast<std::byte*>(moved.data() + 1);
+  Recorder recorder(bench.device(), 1, &bench.params(), &bench.status());
+  recorder.set_node(0, "moved");
+  record_bf16_weight_gradient_cuda(recorder, bound);
+  bench.device().run(recorder.take_launches(), 1, 0);
+  CHECK(moved[0] == 7.0f);
+  CHECK_SAME(compare_bits(std::span<const float>(moved).subspan(1), bench.out<float>(0)));
+}
+
+TEST_CASE("own gradients in bfloat16: geometries that they do not take are refused") {
+  CHECK_THROWS_AS(bf16_data_gradient_workspace(geometry({1, 9, 9, 8, 8, 3, 3, 3, 1})), ConfigError);
+  CHECK_NOTHROW(bf16_weight_gradient_workspace(geometry({1, 9, 9, 8, 8, 3, 3, 3, 1})));
+  const ConvShape large{1 << 16, 256, 256, 8, 8, 1, 1, 1, 0};
+  CHECK_THROWS_AS(bf16_data_gradient_workspace(geometry(large)), ConfigError);
+  CHECK_THROWS_AS(bf16_weight_gradient_workspace(geometry(large)), ConfigError);
+}
+#endif

@@ -9,6 +9,7 @@
 #include "engine/passes/fuse.h"
 #include "engine/quant/calibrate.h"
 #include "kernels/add/add.h"
+#include "kernels/conv2d/conv2d.h"
 #include "kernels/image_loss/image_loss.h"
 #include "models/model.h"
 #include "tests/support/program_bench.h"
@@ -21,6 +22,7 @@ struct EspcnCase {
   LossKind loss = LossKind::kMse;
   bool fused = false;
   bool backward = true;
+  ConvGradients gradients = ConvGradients::kFloat32;
 };
 
 struct EspcnGraph {
@@ -38,6 +40,7 @@ inline EspcnGraph espcn_graph(const EspcnCase& c) {
   const ValueId hr = g.add_input("hr", {{c.n, c.h * r, c.w * r, 3}, DType::kU8});
   const ValueId loss = image_loss(g, "loss", result.built.output, hr, c.loss);
   if (c.fused) fuse(g);
+  set_conv_gradients(g, c.gradients);
   if (c.backward) differentiate(g, loss, add_op());
   g.mark_output(loss);
   if (g.value(result.built.output).storage == Storage::kActivation) g.mark_output(result.built.output);

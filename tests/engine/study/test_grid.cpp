@@ -99,6 +99,7 @@ TEST_CASE("impossible combinations name their keys", "[study]") {
   has("[train]\npatch = 100\n", "data.synthetic_size = 192");
   has("[study]\nname = \"a/b\"\n", "names a folder");
   CHECK(refused(kRates + "[grid]\ntrain.backward = [\"float32\", \"bfloat16\"]\n") == "accepted");
+  CHECK(refused(kRates + "[train]\nbackward = \"bfloat16\"\n[run]\ndevice = \"cuda\"\n") == "accepted");
   CHECK(refused(kRates + "[quant]\nweight_range = \"ternary\"\nweight_bits = 2\n") == "accepted");
 }
 
