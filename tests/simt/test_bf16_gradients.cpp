@@ -130,8 +130,8 @@ TEST_CASE("own gradients in bfloat16: whole tiles, and one pixel, channel or fil
 TEST_CASE("own gradients in bfloat16: several pieces of pixels, the last one short") {
   check_floats({1, 23, 23, 3, 5, 3, 3, 1, 1}, 1, cuda(2));                               // 529 pixels, 2 pieces of 288
   check_codes({3, 16, 16, 9, 4, 3, 3, 1, 1}, {DType::kU8, {0, 255}, false}, 2, cuda());  // 768, 3 of 256
-  check_floats({1, 5, 461, 5, 3, 1, 1, 1, 0}, 4, cuda());  // 2305, 8 of 288 and one of a single pixel
-  check_floats({1, 48, 48, 5, 3, 1, 1, 1, 0}, 3, cuda());  // 2304, 9: more than the lanes of their sum
+  check_floats({1, 5, 461, 16, 8, 1, 1, 1, 0}, 4, cuda());  // 2305, 8 of 288 and one of a single pixel
+  check_floats({1, 48, 48, 16, 8, 1, 1, 1, 0}, 3, cuda());  // 2304, 9: more than the lanes of their sum
 }
 
 TEST_CASE("own gradients in bfloat16: phases of strided convolutions without taps or pixels") {
