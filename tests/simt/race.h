@@ -46,10 +46,11 @@ inline constexpr bool kOn = false;
 inline void release(void*) {}
 inline void acquire(void*) {}
 
+// Of its own making, so that an object of it is no unused variable.
 class Unwatched {
  public:
-  Unwatched() {}
-  ~Unwatched() {}
+  Unwatched() {}   // NOLINT(modernize-use-equals-default)
+  ~Unwatched() {}  // NOLINT(modernize-use-equals-default)
 };
 
 #endif

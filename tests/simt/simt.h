@@ -145,6 +145,7 @@ T& shared(Tag) {
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, A&&... arguments) {
   static_assert(sizeof...(P) == sizeof...(A), "number of kernel arguments");
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): a pointer is a parameter like any other
   static_assert((std::size_t{0} + ... + sizeof(P)) <= 32764, "kernel parameters exceed 32764 bytes");
   struct Call {
     void (*kernel)(P...);

@@ -14,9 +14,9 @@ namespace gridstep::test {
 
 std::string missing();  // empty: nothing
 
-namespace {
+inline constexpr int kSkipped = 77;
 
-constexpr int kSkipped = 77;
+namespace {
 
 #if __has_include(<catch2/catch_all.hpp>)
 using ListenerBase = Catch::EventListenerBase;
