@@ -6,6 +6,7 @@
 #include "engine/device/cuda/ptx.cuh"
 #include "engine/device/cuda/vector.cuh"
 #include "kernels/common/divider.h"
+#include "kernels/conv2d/stage_pipeline.cuh"
 
 namespace gridstep {
 
@@ -298,22 +299,9 @@ __device__ __forceinline__ void multiply_tile(const GemmProblem& g, int first_pi
   const OperandLoader<T, kWide> loader(g, blockIdx.z, first_pixel, first_filter);
   const auto stage = [&](int step) { return shared + step % T::kStages * T::kStageBytes; };
   const int steps = (g.depth + T::kDepth - 1) / T::kDepth;
-#pragma unroll 1
-  for (int step = 0; step < T::kStages - 1; ++step) {
-    if (step < steps) loader.load(stage(step), step * T::kDepth);
-    ptx::cp_async_commit();
-  }
   WarpSums<T, Multiply> sums;
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    ptx::cp_async_wait<T::kStages - 2>();
-    __syncthreads();  // this stage has come for all threads, and all are done with the one before
-    const int next = step + T::kStages - 1;
-    if (next < steps) loader.load(stage(next), next * T::kDepth);
-    ptx::cp_async_commit();
-    sums.add(stage(step));
-  }
-  __syncthreads();  // the stages make room for the sums; no copy is under way, the last groups are empty
+  run_stages<T::kStages>(
+      steps, [&](int step) { loader.load(stage(step), step * T::kDepth); }, [&](int step) { sums.add(stage(step)); });
   sums.store(reinterpret_cast<float*>(shared));
   __syncthreads();
 }

@@ -7,6 +7,7 @@
 #include "kernels/common/divider.h"
 #include "kernels/conv2d/bf16_gradients.h"
 #include "kernels/conv2d/bf16_operands.h"
+#include "kernels/conv2d/stage_pipeline.cuh"
 
 namespace gridstep {
 namespace {
@@ -201,22 +202,10 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(const __grid_
   const Loader<T> loader(a, first_filter, first_column, end);
   const auto stage = [&](int step) { return shared + step % kStages * T::kStage; };
   const int steps = (end - begin + kDepth - 1) / kDepth;
-#pragma unroll 1
-  for (int step = 0; step < kStages - 1; ++step) {
-    if (step < steps) loader.load(stage(step), begin + step * kDepth);
-    ptx::cp_async_commit();
-  }
   WarpSums<T> sums;
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    ptx::cp_async_wait<kStages - 2>();
-    __syncthreads();  // this stage has come for all threads, and all are done with the one before
-    const int next = step + kStages - 1;
-    if (next < steps) loader.load(stage(next), begin + next * kDepth);
-    ptx::cp_async_commit();
-    sums.add(stage(step));
-  }
-  __syncthreads();  // the stages make room for the sums; no copy is under way, the last groups are empty
+  run_stages<kStages>(
+      steps, [&](int step) { loader.load(stage(step), begin + step * kDepth); },
+      [&](int step) { sums.add(stage(step)); });
   auto* const floats = reinterpret_cast<float*>(shared);
   sums.store(floats);
   __syncthreads();

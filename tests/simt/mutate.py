@@ -52,6 +52,7 @@ FILES = {
     "optim/norms.cuh": OPTIMIZERS,
     "optim/step_cuda.cu": OPTIMIZERS,
     "kernels/conv2d/implicit_gemm.cuh": GEMM + GRADIENTS,
+    "kernels/conv2d/stage_pipeline.cuh": GEMM + GRADIENTS,
     "kernels/conv2d/implicit_gemm_cuda.cu": GEMM,
     "kernels/conv2d/conv_epilogue.cuh": EPILOGUE + GEMM,
     "kernels/conv2d/bf16_operands_cuda.cu": GRADIENTS,
