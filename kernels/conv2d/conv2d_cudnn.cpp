@@ -1,10 +1,9 @@
 #include "engine/base/error.h"
-#include "engine/device/cuda/cuda_libraries.h"
 #include "kernels/batch_norm/norm_sums.h"
 #include "kernels/conv2d/bf16_gradients.h"
 #include "kernels/conv2d/conv2d_cuda.h"
 #include "kernels/conv2d/implicit_gemm.h"
-#include "kernels/conv2d/plan_cudnn.h"
+#include "kernels/conv2d/library_plan.h"
 
 namespace gridstep {
 namespace {
@@ -35,7 +34,7 @@ class Pieces {
 struct ForwardPieces {
   Tensor x, w, sums, library;
 
-  ForwardPieces(Pieces& pieces, const CudnnPlan& plan, const ConvGeometry& g, bool codes, bool quantized) {
+  ForwardPieces(Pieces& pieces, const LibraryPlan& plan, const ConvGeometry& g, bool codes, bool quantized) {
     if (codes) {
       x = pieces.take({g.n, g.h, g.w, g.c});
       w = pieces.take({g.k, g.r, g.s, g.c});
@@ -48,7 +47,7 @@ struct ForwardPieces {
 struct DataPieces {
   Tensor w, library;
 
-  DataPieces(Pieces& pieces, const CudnnPlan& plan, const Shape& filter, bool codes) {
+  DataPieces(Pieces& pieces, const LibraryPlan& plan, const Shape& filter, bool codes) {
     if (codes) w = pieces.take(filter);
     library = pieces.take({plan.workspace_bytes()}, DType::kU8);
   }
@@ -57,15 +56,15 @@ struct DataPieces {
 struct WeightPieces {
   Tensor x, partial, library;
 
-  WeightPieces(Pieces& pieces, const CudnnPlan& plan, const Shape& image, const Shape& dy, bool codes) {
+  WeightPieces(Pieces& pieces, const LibraryPlan& plan, const Shape& image, const Shape& dy, bool codes) {
     if (codes) x = pieces.take(image);
     partial = pieces.take({conv_bias_blocks(dy), dy[3]}, DType::kF64);
     library = pieces.take({plan.workspace_bytes()}, DType::kU8);
   }
 };
 
-std::shared_ptr<const CudnnPlan> forward_plan(const ConvGeometry& g, bool codes) {
-  return cudnn_plan(CudnnPass::kForward, codes ? CudnnPrecision::kCodes : CudnnPrecision::kFloat, g);
+std::shared_ptr<const LibraryPlan> forward_plan(const ConvGeometry& g, bool codes) {
+  return library_plan(ConvPass::kForward, codes ? LibraryPrecision::kCodes : LibraryPrecision::kFloat, g);
 }
 
 ConvGeometry data_geometry(const Conv2dAttrs& attrs, const Shape& dy, const Shape& w) {
@@ -74,13 +73,14 @@ ConvGeometry data_geometry(const Conv2dAttrs& attrs, const Shape& dy, const Shap
 
 bool in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients != ConvGradients::kFloat32; }
 
-// cuDNN knows no replica axis: one call for each.
-void record_library(Recorder& recorder, const std::shared_ptr<const CudnnPlan>& plan, const Tensor& a, const Tensor& b,
-                    const Tensor& out, const Tensor& workspace) {
-  const cudnnHandle_t handle = cudnn_handle(recorder.device());
-  recorder.launch("", 1, [=, replicas = recorder.replicas()](const TaskContext&) {
+// The libraries know no replica axis, or choose otherwise for several products than for one: a call for each replica,
+// so that its bits are those of its solo run.
+void record_library(Recorder& recorder, const std::shared_ptr<const LibraryPlan>& plan, const Tensor& a,
+                    const Tensor& b, const Tensor& out, const Tensor& workspace) {
+  plan->prepare(recorder.device());
+  recorder.launch("", 1, [=, device = &recorder.device(), replicas = recorder.replicas()](const TaskContext&) {
     for (int r = 0; r < replicas; ++r) {
-      plan->run(handle, a.at<float>(r), b.at<float>(r), out.at<float>(r), workspace.at<std::byte>(r));
+      plan->run(*device, a.at<float>(r), b.at<float>(r), out.at<float>(r), workspace.at<std::byte>(r));
     }
   });
 }
@@ -127,7 +127,7 @@ Bytes conv2d_backward_data_cuda_workspace(const Node& node, std::span<const Valu
   const ConvGeometry g = data_geometry(attrs, in[0].shape, in[1].shape);
   if (in_bf16(attrs)) return bf16_data_gradient_workspace(g);
   Pieces pieces;
-  DataPieces(pieces, *cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g), in[1].shape,
+  DataPieces(pieces, *library_plan(ConvPass::kBackwardData, LibraryPrecision::kFloat, g), in[1].shape,
              is_code(in[1].dtype));
   return pieces.size();
 }
@@ -141,7 +141,7 @@ void record_conv2d_backward_data_cuda(Recorder& recorder, const BoundNode& node)
   }
   const ConvGeometry g = data_geometry(attrs, dy.shape, w.shape);
   const bool codes = is_code(w.dtype);
-  const auto plan = cudnn_plan(CudnnPass::kBackwardData, CudnnPrecision::kFloat, g);
+  const auto plan = library_plan(ConvPass::kBackwardData, LibraryPrecision::kFloat, g);
   Pieces pieces(node.workspace);
   const DataPieces work(pieces, *plan, w.shape, codes);
   if (codes) {
@@ -156,7 +156,7 @@ Bytes conv2d_backward_weight_cuda_workspace(const Node& node, std::span<const Va
   const ConvGeometry g = conv_geometry(in[0].shape, in[2].shape, attrs.stride, attrs.pad);
   if (in_bf16(attrs)) return bf16_weight_gradient_workspace(g);
   Pieces pieces;
-  WeightPieces(pieces, *cudnn_plan(CudnnPass::kBackwardWeight, CudnnPrecision::kFloat, g), in[0].shape, in[1].shape,
+  WeightPieces(pieces, *library_plan(ConvPass::kBackwardWeight, LibraryPrecision::kFloat, g), in[0].shape, in[1].shape,
                is_code(in[0].dtype));
   return pieces.size();
 }
@@ -170,7 +170,7 @@ void record_conv2d_backward_weight_cuda(Recorder& recorder, const BoundNode& nod
   const Tensor x = node.in[0], dy = node.in[1], dw = node.out[0], db = node.out[1];
   const ConvGeometry g = conv_geometry(x.shape, dw.shape, attrs.stride, attrs.pad);
   const bool codes = is_code(x.dtype);
-  const auto plan = cudnn_plan(CudnnPass::kBackwardWeight, CudnnPrecision::kFloat, g);
+  const auto plan = library_plan(ConvPass::kBackwardWeight, LibraryPrecision::kFloat, g);
   Pieces pieces(node.workspace);
   const WeightPieces work(pieces, *plan, x.shape, dy.shape, codes);
   if (codes) {

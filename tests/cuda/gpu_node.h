@@ -96,8 +96,10 @@ inline void run_on_gpu(Device& device, NodeBench& bench, RecordFn record, int no
   const auto blocks = [&](const Tensor& t) { return t.data == nullptr ? 0 : t.replica_stride == 0 ? 1 : replicas; };
   const auto place = [&](const Tensor& t) {
     Tensor there = t;
-    if (t.data != nullptr)
-      there.data = take(std::max<Bytes>(t.replica_stride, t.elements() * size_of(t.dtype)) * replicas);
+    if (t.data == nullptr) return there;
+    const auto off_the_grid = static_cast<Bytes>(reinterpret_cast<std::uintptr_t>(t.data) % kAlignment);
+    there.data = take(std::max<Bytes>(t.replica_stride, t.elements() * size_of(t.dtype)) * replicas + kAlignment);
+    there.data += off_the_grid;
     return there;
   };
   const BoundNode& here = bench.bound();

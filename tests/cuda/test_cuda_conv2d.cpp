@@ -14,9 +14,9 @@ struct Row {
   Index n, size, c, k, filter, stride;
 };
 
-// The layers of ESPCN, and a strided one of odd sizes.
-const std::vector<Row> kRows{
-    {16, 17, 3, 64, 5, 1}, {16, 17, 64, 32, 3, 1}, {16, 17, 32, 27, 3, 1}, {3, 11, 5, 7, 3, 2}};
+// The layers of ESPCN, a strided one of odd sizes, a fully connected one and one of 1x1 filters.
+const std::vector<Row> kRows{{16, 17, 3, 64, 5, 1}, {16, 17, 64, 32, 3, 1}, {16, 17, 32, 27, 3, 1},
+                             {3, 11, 5, 7, 3, 2},   {5, 1, 64, 10, 1, 1},   {2, 6, 12, 20, 1, 1}};
 
 // Float32 sums in different orders: relative to the terms' magnitudes, which codes times steps make larger.
 constexpr Tolerance tolerance(bool codes) { return {.abs = codes ? 1e-3 : 2e-6, .rel = 1e-5}; }

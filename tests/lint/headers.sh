@@ -20,5 +20,5 @@ included_first() {
 }
 
 LC_ALL=C comm -23 <(sources '*.h') <(included_first | LC_ALL=C sort -u) |
-  { grep -vE '^engine/device/cuda/|_cuda\.h$|_cudnn\.h$|^tests/simt/' || true; } | tr '\n' '\0' |
+  { grep -vE '^engine/device/cuda/|_cuda\.h$|^tests/simt/' || true; } | tr '\n' '\0' |
   xargs -0 -r -P "$(nproc)" -I{} bash -c 'check_header "$@"' lint {} "$compiler" | conclude headers

@@ -20,10 +20,10 @@ without() {
 
 case $rule in
 launch)
-  # One launch door; the toolkit's headers stay behind engine/device/cuda.
+  # One launch door; the toolkit's headers stay behind engine/device/cuda and, in tests, its emulation.
   {
     all_sources | without 'engine/device/cuda/launch\.cuh' | search_code '<<<'
-    all_sources | without 'engine/device/cuda/.*' |
+    all_sources | without 'engine/device/cuda/.*' 'tests/simt/runtime/.*' |
       search_code '#[[:space:]]*include[[:space:]]*<(cuda|cublas|cudnn|cub/|thrust/|nvtx3/)'
   } | conclude launch
   ;;

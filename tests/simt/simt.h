@@ -31,6 +31,8 @@
 #include <vector_functions.h>
 #include <vector_types.h>
 
+#include "stream.h"
+
 inline constinit thread_local uint3 threadIdx{};
 inline constinit thread_local uint3 blockIdx{};
 inline constinit thread_local dim3 blockDim{};
@@ -141,18 +143,44 @@ T& shared(Tag) {
 
 }  // namespace rt
 
-// Runs the kernel to its end. Arguments are converted to the kernel's parameter types.
+// A kernel with its arguments, converted to the kernel's parameter types.
+template <class... P>
+struct Call {
+  void (*kernel)(P...);
+  dim3 grid, block;
+  std::size_t shared_bytes;
+  std::tuple<std::remove_cv_t<P>...> arguments;
+
+  // Runs the kernel to its end.
+  void operator()() {
+    rt::run({reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
+             [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->arguments); }, this});
+  }
+};
+
 template <class... P, class... A>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, A&&... arguments) {
+Call<P...> call_of(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, A&&... arguments) {
   static_assert(sizeof...(P) == sizeof...(A), "number of kernel arguments");
   // NOLINTNEXTLINE(bugprone-sizeof-expression): a pointer is a parameter like any other
   static_assert((std::size_t{0} + ... + sizeof(P)) <= 32764, "kernel parameters exceed 32764 bytes");
-  struct Call {
-    void (*kernel)(P...);
-    std::tuple<std::remove_cv_t<P>...> arguments;
-  } call{kernel, {static_cast<P>(std::forward<A>(arguments))...}};
-  rt::run({reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
-           [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->arguments); }, &call});
+  return {kernel, grid, block, shared_bytes, {static_cast<P>(std::forward<A>(arguments))...}};
+}
+
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, A&&... arguments) {
+  call_of(kernel, grid, block, shared_bytes, std::forward<A>(arguments)...)();
+}
+
+// The arguments are kept as they are now; without a stream the kernel runs at once.
+template <class... P, class... A>
+void launch_on(cudaStream_t stream, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes,
+               A&&... arguments) {
+  auto call = call_of(kernel, grid, block, shared_bytes, std::forward<A>(arguments)...);
+  if (stream == nullptr) {
+    call();
+  } else {
+    stream->add(std::move(call));
+  }
 }
 
 // Runs `body` under the forward, the reverse and `random_seeds` random schedules. Forward and reverse each find

@@ -60,16 +60,12 @@ TEST_CASE("image losses off the vector grid") {
   graph.add_node("loss", image_loss_op(), ImageLossAttrs{LossKind::kL1}, {a, b});
   NodeBench bench(graph, 0, 1, DeviceKind::kCuda);
   fill_randomly(bench, 0);
-  bench.run(TaskOrder::kForward, record_image_loss_cuda);
+  run_cuda(bench, record_image_loss_cuda, 0);
   const double aligned = bench.out<double>(0)[0];
-  std::vector<float> moved(bench.in<float>(0).size() + 1);
-  std::copy(bench.in<float>(0).begin(), bench.in<float>(0).end(), moved.begin() + 1);
-  BoundNode bound = bench.bound();
-  bound.in[0].data = reinterpret_cast<std::byte*>(moved.data() + 1);
-  Recorder recorder(bench.device(), 1, &bench.params(), &bench.status());
-  record_image_loss_cuda(recorder, bound);
-  bench.out<double>(0)[0] = 0.0;
-  for (const Launch& launch : recorder.take_launches()) launch.run({});
+  const std::vector<float> values = copy_of(bench.in<float>(0));
+  bench.misalign_input(0, sizeof(float));
+  fill(bench.in<float>(0), values);
+  run_cuda(bench, record_image_loss_cuda, 0);
   CHECK(bench.out<double>(0)[0] == aligned);
 }
 

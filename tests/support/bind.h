@@ -116,6 +116,14 @@ class NodeBench {
   void poison_with(int byte) { poison_byte_ = byte; }
   // In place of what the op asks for on the CPU.
   void set_workspace(Bytes size) { bound_.workspace = make({Shape{size}, DType::kU8}, false); }
+  // The output is not wanted: launches find no memory for it.
+  void drop_output(int index) { bound_.out[static_cast<std::size_t>(index)].data = nullptr; }
+  // Puts an input `by` bytes off the grid; its content is undefined.
+  void misalign_input(int index, Bytes by) {
+    Tensor& t = bound_.in[static_cast<std::size_t>(index)];
+    buffers_.emplace_back(*device_, t.replica_stride * replicas_ + kAlignment);
+    t.data = buffers_.back().data() + by;
+  }
   const BoundNode& bound() const { return bound_; }
 
   // Records with `record`, or with the op's own CPU function, and runs. Outputs and workspace are poisoned first.

@@ -35,8 +35,9 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_byte
 #else
 
 template <class... P, class... A>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t, A&&... arguments) {
-  ::simt::launch(kernel, grid, block, shared_bytes, std::forward<A>(arguments)...);
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+            A&&... arguments) {
+  ::simt::launch_on(stream, kernel, grid, block, shared_bytes, std::forward<A>(arguments)...);
 }
 
 #endif

@@ -1,5 +1,3 @@
-#include "kernels/conv2d/plan_cudnn.h"
-
 #include <array>
 #include <limits>
 #include <map>
@@ -10,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/device/cuda/cuda_error.h"
 #include "engine/device/cuda/cuda_libraries.h"
+#include "kernels/conv2d/library_plan.h"
 
 namespace gridstep {
 namespace {
@@ -48,7 +47,7 @@ struct Descriptors {
   FilterDescriptor w;
   ConvolutionDescriptor conv;
 
-  Descriptors(const ConvGeometry& g, CudnnPrecision precision) {
+  Descriptors(const ConvGeometry& g, LibraryPrecision precision) {
     narrow(g.n * g.h * g.w * g.c);
     narrow(g.n * g.p * g.q * g.k);
     set_tensor(x, g.n, g.h, g.w, g.c);
@@ -57,7 +56,7 @@ struct Descriptors {
                                         narrow(g.r), narrow(g.s)));
     GS_CUDNN(cudnnSetConvolution2dDescriptor(conv.get(), narrow(g.pad), narrow(g.pad), narrow(g.stride),
                                              narrow(g.stride), 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    set_math(precision == CudnnPrecision::kCodes ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
+    set_math(precision == LibraryPrecision::kCodes ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
   }
   void set_math(cudnnMathType_t type) const { GS_CUDNN(cudnnSetConvolutionMathType(conv.get(), type)); }
 
@@ -105,15 +104,15 @@ struct BackwardWeight {
 };
 
 // Whether a proposal's arithmetic keeps the precision asked for: never float16, and no tensor cores for true float32.
-bool precise(cudnnMathType_t type, CudnnPrecision precision) {
-  if (precision == CudnnPrecision::kCodes) return type != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+bool precise(cudnnMathType_t type, LibraryPrecision precision) {
+  if (precision == LibraryPrecision::kCodes) return type != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
   return type == CUDNN_FMA_MATH || type == CUDNN_DEFAULT_MATH;  // the descriptor says FMA whatever the proposal says
 }
 
 template <class Pass>
-class Plan final : public CudnnPlan {
+class Plan final : public LibraryPlan {
  public:
-  Plan(cudnnHandle_t handle, const ConvGeometry& g, CudnnPrecision precision) : descriptors_(g, precision) {
+  Plan(cudnnHandle_t handle, const ConvGeometry& g, LibraryPrecision precision) : descriptors_(g, precision) {
     std::array<typename Pass::Perf, static_cast<std::size_t>(2 * Pass::kCount)> found{};
     const auto [a, b, out] = Pass::operands(descriptors_);
     const auto conv = descriptors_.conv.get();
@@ -123,7 +122,7 @@ class Plan final : public CudnnPlan {
       const auto& p = found[static_cast<std::size_t>(i)];
       if (p.status != CUDNN_STATUS_SUCCESS || p.determinism != CUDNN_DETERMINISTIC || !Pass::usable(p.algo)) continue;
       if (!precise(p.mathType, precision)) continue;
-      if (precision == CudnnPrecision::kCodes) descriptors_.set_math(p.mathType);
+      if (precision == LibraryPrecision::kCodes) descriptors_.set_math(p.mathType);
       // The proposal's own figure need not hold for the descriptor as it is now.
       if (Pass::workspace(handle, a, b, conv, out, p.algo, &workspace_) != CUDNN_STATUS_SUCCESS) continue;
       algo_ = p.algo;
@@ -134,11 +133,12 @@ class Plan final : public CudnnPlan {
   }
 
   Bytes workspace_bytes() const override { return static_cast<Bytes>(workspace_); }
-  void run(cudnnHandle_t handle, const float* a, const float* b, float* out, std::byte* workspace) const override {
+  void prepare(Device& device) const override { (void)cudnn_handle(device); }
+  void run(Device& device, const float* a, const float* b, float* out, std::byte* workspace) const override {
     constexpr float kOne = 1.0f, kZero = 0.0f;
     const auto [a_shape, b_shape, out_shape] = Pass::operands(descriptors_);
-    GS_CUDNN(Pass::run(handle, &kOne, a_shape, a, b_shape, b, descriptors_.conv.get(), algo_, workspace, workspace_,
-                       &kZero, out_shape, out));
+    GS_CUDNN(Pass::run(cudnn_handle(device), &kOne, a_shape, a, b_shape, b, descriptors_.conv.get(), algo_, workspace,
+                       workspace_, &kZero, out_shape, out));
   }
 
  private:
@@ -147,17 +147,17 @@ class Plan final : public CudnnPlan {
   std::size_t workspace_ = 0;
 };
 
-using Key = std::tuple<int, CudnnPass, CudnnPrecision, Index, Index, Index, Index, Index, Index, Index, Index, Index>;
+using Key = std::tuple<int, ConvPass, LibraryPrecision, Index, Index, Index, Index, Index, Index, Index, Index, Index>;
 
 struct Cache {
   std::mutex mutex;
-  std::map<Key, std::shared_ptr<const CudnnPlan>> plans;
+  std::map<Key, std::shared_ptr<const LibraryPlan>> plans;
   std::map<int, cudnnHandle_t> handles;  // for asking only: memory is planned before a program has a device to run on
 };
 
 }  // namespace
 
-std::shared_ptr<const CudnnPlan> cudnn_plan(CudnnPass pass, CudnnPrecision precision, const ConvGeometry& g) {
+std::shared_ptr<const LibraryPlan> cudnn_plan(ConvPass pass, LibraryPrecision precision, const ConvGeometry& g) {
   static Cache& cache = *new Cache;  // never destroyed: at exit the CUDA driver may be gone before
   int gpu = 0;
   GS_CUDA(cudaGetDevice(&gpu));
@@ -167,13 +167,13 @@ std::shared_ptr<const CudnnPlan> cudnn_plan(CudnnPass pass, CudnnPrecision preci
   cudnnHandle_t& handle = cache.handles[gpu];
   if (handle == nullptr) GS_CUDNN(cudnnCreate(&handle));
   switch (pass) {
-    case CudnnPass::kForward:
+    case ConvPass::kForward:
       entry = std::make_shared<Plan<Forward>>(handle, g, precision);
       break;
-    case CudnnPass::kBackwardData:
+    case ConvPass::kBackwardData:
       entry = std::make_shared<Plan<BackwardData>>(handle, g, precision);
       break;
-    case CudnnPass::kBackwardWeight:
+    case ConvPass::kBackwardWeight:
       entry = std::make_shared<Plan<BackwardWeight>>(handle, g, precision);
       break;
   }
