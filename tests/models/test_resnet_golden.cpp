@@ -81,10 +81,10 @@ void check_close(std::span<const float> got, const std::vector<double>& want, do
 // The script's quantizers: linear steps, 8-bit codes (weights narrow), the gradient of a step times 1 / sqrt(N p).
 Graph quantized_network(const LsqGolden& golden, bool codes, bool fused) {
   Graph graph;
-  const ValueId image = graph.add_input("image", {{kLsqSamples, golden.side, golden.side, 3}, DType::kU8});
-  const ValueId labels = graph.add_input("labels", {{kLsqSamples}, DType::kS32});
+  const ValueId image = graph.add_input("image", {{golden.samples, golden.side, golden.side, 3}, DType::kU8});
+  const ValueId labels = graph.add_input("labels", {{golden.samples}, DType::kS32});
   ModelOptions options;
-  options.classes = kClasses;
+  options.classes = golden.classes;
   options.quant.form = StepForm::kLinear;
   options.quant.codes = codes;
   const BuiltModel model = find_model(golden.model).build(graph, image, options);
@@ -236,8 +236,8 @@ TEST_CASE("float residual networks agree with PyTorch", "[models][golden]") {
   }
 }
 
-TEST_CASE("ten steps of ResNet-20 under LSQ have PyTorch's losses", "[models][golden]") {
-  REQUIRE(kLsqGolden.size() == 1);
+TEST_CASE("ten steps of ResNet-20 and ResNet-18 under LSQ have PyTorch's losses", "[models][golden]") {
+  REQUIRE(kLsqGolden.size() == 2);
   for (const LsqGolden& golden : kLsqGolden) {
     for (const auto& [codes, fused] : {std::pair{true, true}, std::pair{true, false}, std::pair{false, false}}) {
       INFO(golden.model << (codes ? ", codes" : ", floats") << (fused ? ", fused" : ""));
@@ -248,7 +248,7 @@ TEST_CASE("ten steps of ResNet-20 under LSQ have PyTorch's losses", "[models][go
         fill_parameter(p, bench.parameter(p.name));
         if (p.name.ends_with("bn2.weight"))
           for (float& scale : bench.parameter(p.name))
-            scale = static_cast<float>(static_cast<double>(scale) * kLsqGain);
+            scale = static_cast<float>(static_cast<double>(scale) * golden.gain);
       }
       fill_steps(bench);
       std::vector<double> losses;
@@ -256,7 +256,7 @@ TEST_CASE("ten steps of ResNet-20 under LSQ have PyTorch's losses", "[models][go
         const auto image = bench.values<std::uint8_t>("image");
         for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(integer(i, 4, 251));
         const auto labels = bench.values<std::int32_t>("labels");
-        for (int i = 0; i < kLsqSamples; ++i) labels[static_cast<std::size_t>(i)] = i * 7 % kClasses;
+        for (int i = 0; i < golden.samples; ++i) labels[static_cast<std::size_t>(i)] = i * 7 % golden.classes;
         bench.run();
         losses.push_back(bench.values<double>("loss:0")[0]);
         for (const ParameterInfo& p : bench.store().table()) {

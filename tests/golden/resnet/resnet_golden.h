@@ -69,16 +69,17 @@ inline const std::vector<ResnetGolden> kResnetGolden = {
 // Losses of ten steps of gradient descent on one batch, W8A8. A weight's steps begin at kWeightStep times its largest
 // magnitude, those of inputs at kInputStep.
 inline constexpr float kInputStep = 0.011f;
-inline constexpr double kWeightStep = 0.0079, kLsqGain = 0.02;  // the gain: of the last norm of each block
-inline constexpr int kLsqSamples = 16;
+inline constexpr double kWeightStep = 0.0079;
 struct LsqGolden {
   std::string model;
-  int side;
+  int side, samples, classes;
   float rate;
+  double gain;  // of the last norm of each block
   std::vector<double> losses;
 };
 inline const std::vector<LsqGolden> kLsqGolden = {
-    {"resnet20", 16, 0.01f, {2.3146414762792995, 2.3134600674329726, 2.3115359494551355, 2.3041112010866973, 2.3037575629455898, 2.302519889775371, 2.3007671497191353, 2.30014136805986, 2.299302973299771, 2.2982180435985344}},
+    {"resnet20", 16, 16, 10, 0.01f, 0.02, {2.3146414762792995, 2.3134600674329726, 2.3115359494551355, 2.3041112010866973, 2.3037575629455898, 2.302519889775371, 2.3007671497191353, 2.30014136805986, 2.299302973299771, 2.2982180435985344}},
+    {"resnet18", 64, 64, 1000, 0.002f, 0.005, {7.474856350552194, 7.4608885150838855, 7.448760970331979, 7.434955684657732, 7.4195444940400535, 7.408096460039587, 7.393265526601985, 7.380246438378282, 7.367526969358309, 7.357182948547167}},
 };
 // clang-format on
 
