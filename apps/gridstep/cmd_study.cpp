@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/gridstep/commands.h"
+#include "data/photo_files.h"
 #include "engine/base/error.h"
 #include "engine/base/names.h"
 #include "engine/study/grid.h"
@@ -88,6 +89,17 @@ Study find_study(const std::string& name) {
                     join(names));
 }
 
+// A folder given and no data set named: photos of one's own where they lie in train/, else what the shipped studies
+// use.
+void name_data_set(Study& study) {
+  const bool has_root = study.base.is_explicit("data.root") || study.find_axis("data.root") != nullptr;
+  if (!has_root || study.base.is_explicit("data.name") || study.find_axis("data.name") != nullptr) return;
+  const fs::path root = study.base.get_string("data.root");
+  const bool own = !root.empty() && is_folder(root / "train") && !is_folder(root / "DIV2K_train_HR");
+  const bool classifies = task_of(study.base) == Task::kClassification;
+  study.base.set("data.name", std::string(own ? "image_folder" : classifies ? "cifar10" : "div2k"), "--data");
+}
+
 void apply_options(Study& study, const StudyArgs& args) {
   for (const auto& [option, key, text] : args.flags) {
     study.pin(key, parse_value(*find_key(key), text, option), option);
@@ -105,12 +117,7 @@ void apply_options(Study& study, const StudyArgs& args) {
     study.set_axis(std::move(axis));
   }
   for (const auto& assignment : args.assignments) apply_set(study, assignment);
-  // A folder given and no data set named: div2k reads the official layout and plain train/ and val/ folders of photos.
-  const bool has_root = study.base.is_explicit("data.root") || study.find_axis("data.root") != nullptr;
-  if (has_root && !study.base.is_explicit("data.name") && study.find_axis("data.name") == nullptr) {
-    const bool classifies = task_of(study.base) == Task::kClassification;
-    study.base.set("data.name", std::string(classifies ? "cifar10" : "div2k"), "--data");
-  }
+  name_data_set(study);
 }
 
 void apply_bits(Study& study, const std::string& text) {

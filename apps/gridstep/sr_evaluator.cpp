@@ -8,6 +8,7 @@
 #include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
 #include "kernels/psnr/psnr.h"
+#include "kernels/ssim/ssim_math.h"
 
 namespace gridstep {
 namespace {
@@ -75,6 +76,17 @@ void measure(Program& program, Device& device, const std::vector<Image>& predict
   }
 }
 
+void check_measurable(const SrTask& task, const std::vector<SrPhoto>& photos) {
+  const int frame = std::max(task.crop_rgb(), task.crop_y()), least = 2 * frame + kSsimTaps;
+  for (const SrPhoto& photo : photos) {
+    if (std::min(photo.hr.height, photo.hr.width) >= least) continue;
+    fail<DataError>(
+        "{}: {} x {} pixels are too few to be measured: {} each way are needed at x{} (a frame of {} is left out, SSIM "
+        "looks at {}); take the photo away",
+        photo.name, photo.hr.width, photo.hr.height, least, task.scale(), frame, kSsimTaps);
+  }
+}
+
 Bytes weight_bytes(const Graph& graph) {
   Bytes bytes = 0;
   for (const ParameterInfo& p : graph.parameters()) bytes += align_up(p.shape.elements() * 4);
@@ -91,7 +103,9 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 }  // namespace
 
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
-    : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {}
+    : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {
+  check_measurable(task_, photos_);
+}
 
 const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, const Phase& phase) const {
   std::optional<Need>& known = need_[phase.quantized ? 1 : 0];

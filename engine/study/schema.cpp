@@ -44,15 +44,11 @@ std::string_view type_text(KeyType type) {
   return "";
 }
 
-std::string_view unquoted(std::string_view text) {
-  return text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text;
-}
-
-[[noreturn]] void refuse(const KeyInfo& key, std::string_view shown, std::string_view origin) {
+// `shown` is `given` as it stands in a message: strings in quotes.
+[[noreturn]] void refuse(const KeyInfo& key, std::string_view given, std::string_view shown, std::string_view origin) {
   const std::string allowed = key.allowed();
   if (!key.choices.empty())
-    fail<ConfigError>("{}: {} = {}: expected {}{}", origin, key.name, shown, allowed,
-                      did_you_mean(unquoted(shown), key.choices));
+    fail<ConfigError>("{}: {} = {}: expected {}{}", origin, key.name, shown, allowed, did_you_mean(given, key.choices));
   fail<ConfigError>("{}: {} = {}: expected {}{}{}", origin, key.name, shown, type_text(key.type),
                     allowed.empty() ? "" : ", ", allowed);
 }
@@ -192,8 +188,8 @@ Value checked_value(const KeyInfo& key, Value value, std::string_view origin) {
   }
   const bool unset = std::holds_alternative<std::monostate>(value) && value == key.fallback;
   if (!unset && !value_allowed(key, value)) {
-    const bool quoted = std::holds_alternative<std::string>(value);
-    refuse(key, quoted ? toml_string(std::get<std::string>(value)) : value_text(value), origin);
+    const std::string given = value_text(value);
+    refuse(key, given, std::holds_alternative<std::string>(value) ? toml_string(given) : given, origin);
   }
   return value;
 }
@@ -221,7 +217,7 @@ Value parse_value(const KeyInfo& key, std::string_view text, std::string_view or
       value = std::string(text);
       break;
   }
-  if (!ok) refuse(key, text, origin);
+  if (!ok) refuse(key, text, text, origin);
   return checked_value(key, std::move(value), origin);
 }
 

@@ -42,6 +42,9 @@ expect 2 espcn -- "$gridstep" train escpn --lr 0.001 "${small[@]}" --out "$work/
 expect 3 "$work/nowhere" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/nowhere" --device cpu --out "$work/b"
 mkdir "$work/empty"
 expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/empty" --device cpu --out "$work/c"
+expect 3 'too few to be measured' 29 -- "$gridstep" train espcn --lr 0.001 "${small[@]}" --set data.synthetic_size=24 --set train.patch=5 --out "$work/c"
+mkdir -p "$work/own/train"  # photos of one's own
+expect 3 'data set image_folder' -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/own" --device cpu --out "$work/c"
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
 printf 'not a checkpoint' > "$work/broken.safetensors"
 expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"
