@@ -93,6 +93,11 @@ function(gs_write_build_id out_var)
   set(GS_BUILD_ID_TEXT "${GS_BUILD_ID_TEXT}" PARENT_SCOPE)
 endfunction()
 
+# The same id for a plug-in's entry point, in the folder that compiles it.
+function(gs_plugin_build_id source)
+  set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS "GRIDSTEP_PLUGIN_BUILD_ID=\"${GS_BUILD_ID_TEXT}\"")
+endfunction()
+
 # The libraries found, for `gridstep doctor`: GRIDSTEP_LIBRARIES in the source named. oneDNN tells its version itself.
 function(gs_name_libraries source)
   set(names "fmt ${fmt_VERSION}" "CLI11 ${CLI11_VERSION}" "toml++ ${tomlplusplus_VERSION}" "nlohmann-json ${nlohmann_json_VERSION}"

@@ -145,8 +145,8 @@ std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunO
   warned_ = unsuited;
   if (need.total() > have) {
     const Bytes fitting = have / std::max<Bytes>(planned(cells.first(1)).total(), 1);
-    fail<DeviceError>("{} networks at batch {} need {}, {} are available; {}", cells.size(),
-                      config.get_int("train.batch"), mib(need.total()), mib(have),
+    fail<DeviceError>("{} network{} at batch {} take {}, {} are available; {}", cells.size(),
+                      cells.size() == 1 ? "" : "s", config.get_int("train.batch"), mib(need.total()), mib(have),
                       fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting)
                                    : fmt::format("use a smaller {}", size_keys()));
   }

@@ -1,7 +1,7 @@
 // Convolutions on CUDA. The forward pass on codes is the own kernel's (implicit_gemm.h) or cuDNN's, as conv_choice.h
-// says; gradients in bfloat16 are the own kernels' (bf16_gradients.h); all else is cuDNN's, surrounded by launches of
-// ours: codes to floats before, the exact epilogue and bias gradients after. Each launch covers all
-// replicas. Tensors with null data are absent.
+// says; gradients in bfloat16 are the own kernels' (bf16_gradients.h); all else is a library's (library_plan.h),
+// surrounded by launches of ours: codes to floats before, the exact epilogue and bias gradients after. Each launch of
+// ours covers all replicas. Tensors with null data are absent.
 #pragma once
 
 #include <optional>

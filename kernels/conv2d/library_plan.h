@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "kernels/conv2d/conv2d.h"
 
@@ -23,23 +24,17 @@ class LibraryPlan {
   virtual ~LibraryPlan() = default;
 
   virtual Bytes workspace_bytes() const = 0;
-  // Takes the library's handle of the device before the first run, outside of any capture.
-  virtual void prepare(Device& device) const = 0;
   // forward: a = x, b = w, out = y;  backward data: a = w, b = dy, out = dx;  backward weight: a = x, b = dy, out = dw.
   // Enqueues on the device's stream. `workspace` holds workspace_bytes().
   virtual void run(Device& device, const float* a, const float* b, float* out, std::byte* workspace) const = 0;
 };
 
-// The plan for the GPU that is current in this thread, made at the first call. Throws DeviceError naming the geometry
-// when no library has one.
-std::shared_ptr<const LibraryPlan> library_plan(ConvPass pass, LibraryPrecision precision,
-                                                const ConvGeometry& geometry);
-
-// Whether every output pixel is a matrix product of one input pixel.
-inline bool is_pointwise(const ConvGeometry& g) { return g.r == 1 && g.s == 1 && g.stride == 1 && g.pad == 0; }
-
-// The two libraries' own; library_plan chooses. cudnn_plan keeps its plans.
+// For the GPU that is current in this thread. cuDNN's are kept. Throws DeviceError when the library has none.
 std::shared_ptr<const LibraryPlan> cudnn_plan(ConvPass pass, LibraryPrecision precision, const ConvGeometry& geometry);
-std::shared_ptr<const LibraryPlan> cublas_plan(ConvPass pass, const ConvGeometry& geometry);  // pointwise ones
+// 1x1 filters at stride 1 without padding, in true float32.
+std::shared_ptr<const LibraryPlan> cublas_plan(ConvPass pass, const ConvGeometry& geometry);
+
+// Both libraries count in int; throws DeviceError for more.
+int library_int(Index n, std::string_view library);
 
 }  // namespace gridstep

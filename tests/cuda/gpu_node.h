@@ -98,7 +98,7 @@ inline void run_on_gpu(Device& device, NodeBench& bench, RecordFn record, int no
     Tensor there = t;
     if (t.data == nullptr) return there;
     const auto off_the_grid = static_cast<Bytes>(reinterpret_cast<std::uintptr_t>(t.data) % kAlignment);
-    there.data = take(std::max<Bytes>(t.replica_stride, t.elements() * size_of(t.dtype)) * replicas + kAlignment);
+    there.data = take(std::max<Bytes>(t.replica_stride, t.elements() * size_of(t.dtype)) * replicas + off_the_grid);
     there.data += off_the_grid;
     return there;
   };

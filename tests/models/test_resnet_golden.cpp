@@ -266,7 +266,7 @@ TEST_CASE("ten steps of ResNet-20 and ResNet-18 under LSQ have PyTorch's losses"
           for (std::size_t i = 0; i < w.size(); ++i) w[i] -= golden.rate * g[i];
         }
       }
-      CHECK_SAME(compare(losses, golden.losses, {.rel = 1e-3}));
+      CHECK_SAME(compare(losses, golden.losses, {.rel = golden.tolerance}));
     }
   }
 }

@@ -121,8 +121,7 @@ class NodeBench {
   // Puts an input `by` bytes off the grid; its content is undefined.
   void misalign_input(int index, Bytes by) {
     Tensor& t = bound_.in[static_cast<std::size_t>(index)];
-    buffers_.emplace_back(*device_, t.replica_stride * replicas_ + kAlignment);
-    t.data = buffers_.back().data() + by;
+    t = make({t.shape, t.dtype}, t.replica_stride == 0, by);
   }
   const BoundNode& bound() const { return bound_; }
 
@@ -139,14 +138,18 @@ class NodeBench {
   }
 
  private:
-  Tensor make(const ValueSpec& spec, bool shared) {
-    const Bytes stride = align_up(spec.bytes() + 1);
+  // `skipped`: bytes between an aligned address and the block's first.
+  Tensor make(const ValueSpec& spec, bool shared, Bytes skipped = 0) {
+    const Bytes stride = align_up(skipped + spec.bytes() + 1);
     buffers_.emplace_back(*device_, stride * (shared ? 1 : replicas_));
     device_->fill(buffers_.back().data(), 0xff, buffers_.back().size());
     for (int r = 0; r < (shared ? 1 : replicas_); ++r) {
-      fence_off(buffers_.back().data() + stride * r + spec.bytes(), static_cast<std::size_t>(stride - spec.bytes()));
+      std::byte* const begin = buffers_.back().data() + stride * r;
+      const Bytes used = skipped + spec.bytes();
+      fence_off(begin, static_cast<std::size_t>(skipped));
+      fence_off(begin + used, static_cast<std::size_t>(stride - used));
     }
-    return {buffers_.back().data(), spec.shape, spec.dtype, shared ? 0 : stride};
+    return {buffers_.back().data() + skipped, spec.shape, spec.dtype, shared ? 0 : stride};
   }
   void poison(const Tensor& t) {
     if (t.data == nullptr) return;

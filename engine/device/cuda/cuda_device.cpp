@@ -74,6 +74,19 @@ class CapturedReplay final : public Replay {
   bool warm_ = false;
 };
 
+template <auto destroy>
+struct Destroy {
+  template <class T>
+  void operator()(T* p) const {
+    (void)destroy(p);
+  }
+};
+using StreamHandle = std::unique_ptr<CUstream_st, Destroy<cudaStreamDestroy>>;
+using CudnnHandle = std::unique_ptr<cudnnContext, Destroy<cudnnDestroy>>;
+using CublasHandle = std::unique_ptr<cublasContext, Destroy<cublasDestroy>>;
+
+// The libraries' handles are made with the device: what they take is then not counted as available memory, and no
+// capture meets them half made.
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(int ordinal) : ordinal_(ordinal) {
@@ -86,20 +99,19 @@ class CudaDevice final : public Device {
                         properties_.name, properties_.major, properties_.minor);
     }
     make_current();
-    GS_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    ring_.emplace(stream_);
+    cudaStream_t stream = nullptr;
+    GS_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    stream_.reset(stream);
+    ring_.emplace(stream);
+    make_cudnn();
+    make_cublas();
   }
 
   ~CudaDevice() override {
     (void)cudaSetDevice(ordinal_);
-    if (const cudaError_t error = cudaStreamSynchronize(stream_); error != cudaSuccess) {
+    if (const cudaError_t error = cudaStreamSynchronize(stream()); error != cudaSuccess) {
       log_warn("GPU {} ends with an error: {}", ordinal_, cudaGetErrorString(error));
     }
-    if (cudnn_ != nullptr) (void)cudnnDestroy(cudnn_);
-    if (cublas_ != nullptr) (void)cublasDestroy(cublas_);
-    if (cublas_workspace_ != nullptr) release(cublas_workspace_);
-    ring_.reset();
-    (void)cudaStreamDestroy(stream_);
   }
 
   DeviceKind kind() const override { return DeviceKind::kCuda; }
@@ -141,7 +153,7 @@ class CudaDevice final : public Device {
 
   void fill(std::byte* p, int value, Bytes size) override {
     make_current();
-    GS_CUDA(cudaMemsetAsync(p, value, static_cast<std::size_t>(size), stream_));
+    GS_CUDA(cudaMemsetAsync(p, value, static_cast<std::size_t>(size), stream()));
   }
 
   void upload(std::byte* to, const void* from, Bytes size) override {
@@ -151,14 +163,14 @@ class CudaDevice final : public Device {
       ring_->upload(to, from, size);
       return;
     }
-    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyHostToDevice, stream_));
-    GS_CUDA(cudaStreamSynchronize(stream_));  // `from` may be reused at once
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyHostToDevice, stream()));
+    GS_CUDA(cudaStreamSynchronize(stream()));  // `from` may be reused at once
   }
 
   void download(void* to, const std::byte* from, Bytes size) override {
     if (size == 0) return;
     make_current();
-    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToHost, stream_));
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToHost, stream()));
     synchronize();
   }
 
@@ -170,17 +182,17 @@ class CudaDevice final : public Device {
   std::unique_ptr<Replay> prepare(std::vector<Launch> launches, int replicas, Bytes scratch_bytes,
                                   bool capture) override {
     if (!capture) return Device::prepare(std::move(launches), replicas, scratch_bytes, false);
-    return std::make_unique<CapturedReplay>(ordinal_, stream_, std::move(launches));
+    return std::make_unique<CapturedReplay>(ordinal_, stream(), std::move(launches));
   }
 
   void copy(std::byte* to, const std::byte* from, Bytes size) override {
     make_current();
-    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToDevice, stream_));
+    GS_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(size), cudaMemcpyDeviceToDevice, stream()));
   }
 
   void synchronize() override {
     make_current();
-    const cudaError_t error = cudaStreamSynchronize(stream_);
+    const cudaError_t error = cudaStreamSynchronize(stream());
     if (error == cudaSuccess) return;
     (void)cudaGetLastError();
     fail<DeviceError>(
@@ -188,40 +200,38 @@ class CudaDevice final : public Device {
         ordinal_, static_cast<int>(error), cudaGetErrorName(error), cudaGetErrorString(error));
   }
 
-  cudaStream_t stream() const { return stream_; }
-
-  cudnnHandle_t cudnn() {
-    if (cudnn_ == nullptr) {
-      make_current();
-      GS_CUDNN(cudnnCreate(&cudnn_));
-      GS_CUDNN(cudnnSetStream(cudnn_, stream_));
-    }
-    return cudnn_;
-  }
-
-  cublasHandle_t cublas() {
-    if (cublas_ == nullptr) {
-      constexpr Bytes kWorkspace = Bytes{32} << 20;  // what cuBLAS itself takes on Hopper
-      make_current();
-      GS_CUBLAS(cublasCreate(&cublas_));
-      GS_CUBLAS(cublasSetStream(cublas_, stream_));
-      cublas_workspace_ = allocate(kWorkspace);
-      GS_CUBLAS(cublasSetWorkspace(cublas_, cublas_workspace_, static_cast<std::size_t>(kWorkspace)));
-      GS_CUBLAS(cublasSetMathMode(cublas_, CUBLAS_PEDANTIC_MATH));
-    }
-    return cublas_;
-  }
+  cudaStream_t stream() const { return stream_.get(); }
+  cudnnHandle_t cudnn() const { return cudnn_.get(); }
+  cublasHandle_t cublas() const { return cublas_.get(); }
 
  private:
   void make_current() const { GS_CUDA(cudaSetDevice(ordinal_)); }
 
+  void make_cudnn() {
+    cudnnHandle_t handle = nullptr;
+    GS_CUDNN(cudnnCreate(&handle));
+    cudnn_.reset(handle);
+    GS_CUDNN(cudnnSetStream(handle, stream()));
+  }
+
+  void make_cublas() {
+    constexpr Bytes kWorkspace = Bytes{32} << 20;  // what cuBLAS itself takes on Hopper
+    cublasHandle_t handle = nullptr;
+    cublas_workspace_ = Buffer(*this, kWorkspace);
+    GS_CUBLAS(cublasCreate(&handle));
+    cublas_.reset(handle);
+    GS_CUBLAS(cublasSetStream(handle, stream()));
+    GS_CUBLAS(cublasSetWorkspace(handle, cublas_workspace_.data(), static_cast<std::size_t>(kWorkspace)));
+    GS_CUBLAS(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH));
+  }
+
   int ordinal_;
   cudaDeviceProp properties_{};
-  cudaStream_t stream_ = nullptr;
+  StreamHandle stream_;
   std::optional<PinnedRing> ring_;
-  cudnnHandle_t cudnn_ = nullptr;
-  cublasHandle_t cublas_ = nullptr;
-  std::byte* cublas_workspace_ = nullptr;
+  Buffer cublas_workspace_;
+  CudnnHandle cudnn_;
+  CublasHandle cublas_;
 };
 
 CudaDevice& as_cuda(Device& device) {

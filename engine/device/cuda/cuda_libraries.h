@@ -9,7 +9,7 @@
 
 namespace gridstep {
 
-// Made at the first use; they live as long as the device. cuBLAS is set to pedantic float32 (no TF32) and has its own
+// They live as long as the device. cuBLAS is set to pedantic float32 (no TF32) and has its own
 // workspace, so that results are the same in every run and under stream capture.
 cudnnHandle_t cudnn_handle(Device& device);
 cublasHandle_t cublas_handle(Device& device);

@@ -1,7 +1,7 @@
-// The CUDA runtime, as far as the plug-in calls it, on the CPU: one GPU whose kernels are the harness's. Work waits in
-// its stream until the host waits, and runs then; a captured graph keeps the work with the arguments that it had. That
-// is harsher than a GPU: a host that looks too early, or changes what an asynchronous copy has yet to read, is wrong
-// every time. Work that fails leaves an error that every later call returns.
+// The CUDA runtime, as far as the plug-in calls it, on the CPU: one GPU whose kernels are the harness's, for one host
+// thread. Work waits in its stream until the host waits, and runs then; a captured graph keeps the work with the
+// arguments that it had. That is harsher than a GPU: a host that looks too early, or changes what an asynchronous copy
+// has yet to read, is wrong every time. Work that fails leaves an error that the calls on memory and streams return.
 #include <cuda_runtime.h>
 
 #include <cstddef>
@@ -9,12 +9,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "gpu_memory.h"
+#include "library_memory.h"
 #include "tests/simt/stream.h"
 
 struct CUgraph_st {
@@ -27,24 +27,24 @@ struct CUgraphExec_st {
 namespace {
 
 struct Runtime {
-  std::recursive_mutex mutex;
   simt::GpuMemory memory;
   std::set<cudaStream_t> streams;
   cudaError_t fault = cudaSuccess;
 
-  // Whether a capture goes on; what cannot be captured ends it.
-  bool breaks_a_capture() {
-    bool found = false;
+  // What cannot be captured was called: whether a capture went on, which is broken now.
+  bool break_captures() {
+    bool broken = false;
     for (const cudaStream_t stream : streams) {
       if (stream->capture == simt::Capture::kNone) continue;
       stream->capture = simt::Capture::kInvalid;
-      found = true;
+      broken = true;
     }
-    return found;
+    return broken;
   }
 
   cudaError_t finish(cudaStream_t stream) {
     const std::vector<simt::Work> work = std::exchange(stream->waiting, {});
+    if (work.empty()) return fault;
     try {
       const simt::GpuMemory::Open open(memory);
       for (const simt::Work& item : work) item();
@@ -61,18 +61,17 @@ Runtime& runtime() {
   return one;
 }
 
-thread_local cudaError_t last_error = cudaSuccess;
+cudaError_t last_error = cudaSuccess;
 
 cudaError_t noted(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
 }
 
-// A call: under the lock, refused once work has failed.
+// A call, refused once work has failed.
 template <class F>
 cudaError_t call(F&& body) {
   Runtime& r = runtime();
-  const std::lock_guard lock(r.mutex);
   return noted(r.fault != cudaSuccess ? r.fault : body(r));
 }
 
@@ -82,6 +81,8 @@ cudaError_t on_stream(cudaStream_t stream, F&& body) {
 }
 
 }  // namespace
+
+bool simt::on_gpu(const void* p, std::size_t size) { return runtime().memory.holds(p, size); }
 
 extern "C" {
 
@@ -140,7 +141,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 
 cudaError_t cudaMalloc(void** p, std::size_t size) {
   return call([&](Runtime& r) {
-    if (r.breaks_a_capture()) return cudaErrorStreamCaptureUnsupported;
+    if (r.break_captures()) return cudaErrorStreamCaptureUnsupported;
     *p = r.memory.allocate(size);
     return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
   });
@@ -150,7 +151,7 @@ cudaError_t cudaMalloc(void** p, std::size_t size) {
 cudaError_t cudaFree(void* p) {
   return call([&](Runtime& r) {
     if (p == nullptr) return cudaSuccess;
-    if (r.breaks_a_capture()) return cudaErrorStreamCaptureUnsupported;
+    if (r.break_captures()) return cudaErrorStreamCaptureUnsupported;
     for (const cudaStream_t stream : r.streams) {
       if (const cudaError_t error = r.finish(stream); error != cudaSuccess) return error;
     }
@@ -159,8 +160,11 @@ cudaError_t cudaFree(void* p) {
 }
 
 cudaError_t cudaHostAlloc(void** p, std::size_t size, unsigned) {
-  *p = std::malloc(size);
-  return noted(*p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess);
+  return call([&](Runtime& r) {
+    if (r.break_captures()) return cudaErrorStreamCaptureUnsupported;
+    *p = std::malloc(size);
+    return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+  });
 }
 cudaError_t cudaFreeHost(void* p) { return std::free(p), cudaSuccess; }
 
@@ -178,7 +182,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMe
     if (size == 0) return cudaSuccess;
     const bool to_gpu = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     const bool from_gpu = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-    if (r.memory.holds(to, size) != to_gpu || r.memory.holds(from, size) != from_gpu) return cudaErrorInvalidValue;
+    const auto fits = [&](const void* p, bool gpu) { return gpu ? r.memory.holds(p, size) : !r.memory.holds(p); };
+    if (!fits(to, to_gpu) || !fits(from, from_gpu)) return cudaErrorInvalidValue;
     stream->add([=] { std::memcpy(to, from, size); });
     return cudaSuccess;
   });
@@ -202,7 +207,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return on_stream(
-      stream, [&](Runtime& r) { return r.breaks_a_capture() ? cudaErrorStreamCaptureUnsupported : r.finish(stream); });
+      stream, [&](Runtime& r) { return r.break_captures() ? cudaErrorStreamCaptureUnsupported : r.finish(stream); });
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {

@@ -1,6 +1,8 @@
 // cuDNN's convolutions, as far as the plug-in calls them (its legacy interface), on the emulated runtime: float32, NHWC
-// with KRSC filters, sums in double. Sums of codes come out exact, as the real algorithms' do; other bits differ.
-// Proposals come in an order in which the first ones may not be taken.
+// with KRSC filters, sums in double. Sums of codes come out exact, as the real algorithms' do; other bits differ. Of
+// the algorithms that it proposes only the last is fit: the others do not run in the same order each time, transform
+// their operands or are not supported, and whoever takes them is refused, as are float32 products that TF32 could
+// replace.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -8,10 +10,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <memory>
+#include <vector>
 
+#include "library_memory.h"
 #include "tests/simt/stream.h"
 
 struct cudnnContext {
+  simt::LibraryMemory memory{std::size_t{4} << 20};
   cudaStream_t stream = nullptr;
 };
 struct cudnnTensorStruct {
@@ -28,6 +34,10 @@ struct cudnnConvolutionStruct {
 namespace {
 
 constexpr std::size_t kWorkspace = 1000;
+// The one that may be taken.
+constexpr auto kForward = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+constexpr auto kBackwardData = CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
+constexpr auto kBackwardFilter = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
 
 struct Shape {
   int n, h, w, c, k, r, s, p, q, pad_h, pad_w, stride_h, stride_w;
@@ -119,30 +129,55 @@ void backward_filter(const Shape& g, const float* x, const float* dy, double* dw
 
 using Pass = void (*)(const Shape&, const float*, const float*, double*);
 
+struct Operand {
+  const void* data;
+  std::size_t size;
+
+  bool on_gpu() const { return simt::on_gpu(data, size * sizeof(float)); }
+  const float* floats() const { return static_cast<const float*>(data); }
+};
+
+struct Factors {
+  const void *alpha, *beta;
+  bool plain() const { return *static_cast<const float*>(alpha) == 1.0f && *static_cast<const float*>(beta) == 0.0f; }
+};
+
 // out = pass(a, b): with alpha 1 and beta 0 only, which is what the plug-in asks for.
-cudnnStatus_t run(cudnnHandle_t handle, const Shape& g, Pass pass, const void* alpha, const void* beta, const void* a,
-                  const void* b, void* out, std::size_t size, void* workspace, std::size_t workspace_size) {
-  const bool plain = *static_cast<const float*>(alpha) == 1.0f && *static_cast<const float*>(beta) == 0.0f;
-  if (!g.fits() || !plain || workspace_size < kWorkspace || handle->stream == nullptr) return CUDNN_STATUS_BAD_PARAM;
+cudnnStatus_t run(cudnnHandle_t handle, const Shape& g, cudnnMathType_t math, Pass pass, const Factors& factors,
+                  const Operand& a, const Operand& b, void* out, std::size_t size, void* workspace,
+                  std::size_t workspace_size) {
+  const bool there = a.on_gpu() && b.on_gpu() && Operand{out, size}.on_gpu() && simt::on_gpu(workspace, kWorkspace);
+  if (!g.fits() || !factors.plain() || workspace_size < kWorkspace || !there || handle->stream == nullptr)
+    return CUDNN_STATUS_BAD_PARAM;
+  if (math != CUDNN_FMA_MATH && math != CUDNN_TENSOR_OP_MATH) return CUDNN_STATUS_NOT_SUPPORTED;
   handle->stream->add([=] {
     std::memset(workspace, 0xff, kWorkspace);
     std::vector<double> sums(size, 0.0);
-    pass(g, static_cast<const float*>(a), static_cast<const float*>(b), sums.data());
+    pass(g, a.floats(), b.floats(), sums.data());
     std::transform(sums.begin(), sums.end(), static_cast<float*>(out), [](double v) { return static_cast<float>(v); });
   });
   return CUDNN_STATUS_SUCCESS;
 }
 
+template <class Algo>
+struct Proposal {
+  Algo algo;
+  cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+  cudnnDeterminism_t determinism = CUDNN_DETERMINISTIC;
+};
+
 template <class Perf, class Algo>
-cudnnStatus_t propose(const Shape& g, const std::array<Algo, 3>& algorithms, int wanted, int* count, Perf* found) {
+cudnnStatus_t propose(const Shape& g, cudnnMathType_t math, const std::vector<Proposal<Algo>>& proposals, int wanted,
+                      int* count, Perf* found) {
   if (!g.fits()) return CUDNN_STATUS_BAD_PARAM;
-  *count = std::min(wanted, 4);
+  *count = std::min(wanted, static_cast<int>(proposals.size()));
   for (int i = 0; i < *count; ++i) {
+    const Proposal<Algo>& p = proposals[static_cast<std::size_t>(i)];
     found[i] = {};
-    found[i].algo = algorithms[static_cast<std::size_t>(std::min(i, 2))];
-    found[i].status = i == 0 ? CUDNN_STATUS_NOT_SUPPORTED : CUDNN_STATUS_SUCCESS;
-    found[i].determinism = i == 1 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
-    found[i].mathType = i == 2 ? CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION : CUDNN_FMA_MATH;
+    found[i].algo = p.algo;
+    found[i].status = p.status;
+    found[i].determinism = p.determinism;
+    found[i].mathType = math == CUDNN_DEFAULT_MATH ? CUDNN_TENSOR_OP_MATH : math;
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -170,7 +205,12 @@ std::size_t cudnnGetVersion() { return CUDNN_VERSION; }
 const char* cudnnGetErrorString(cudnnStatus_t) { return "an error of the emulated cuDNN"; }
 void cudnnGetLastErrorString(char* message, std::size_t size) { std::snprintf(message, size, "no detail"); }
 
-cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) { return create(handle); }
+cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
+  auto made = std::make_unique<cudnnContext>();
+  if (!made->memory.have()) return CUDNN_STATUS_ALLOC_FAILED;
+  *handle = made.release();
+  return CUDNN_STATUS_SUCCESS;
+}
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) { return destroy(handle); }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   handle->stream = stream;
@@ -211,30 +251,40 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, const cudnnT
                                                      const cudnnConvolutionDescriptor_t conv,
                                                      const cudnnTensorDescriptor_t y, const int wanted, int* count,
                                                      cudnnConvolutionFwdAlgoPerf_t* found) {
-  return propose(Shape(x, w, conv, y),
-                 std::array{CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD, CUDNN_CONVOLUTION_FWD_ALGO_FFT,
-                            CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM},
-                 wanted, count, found);
+  using Algo = cudnnConvolutionFwdAlgo_t;
+  return propose<cudnnConvolutionFwdAlgoPerf_t, Algo>(
+      Shape(x, w, conv, y), conv->math,
+      {{CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD},
+       {CUDNN_CONVOLUTION_FWD_ALGO_GEMM, CUDNN_STATUS_NOT_SUPPORTED},
+       {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, CUDNN_STATUS_SUCCESS, CUDNN_NON_DETERMINISTIC},
+       {kForward}},
+      wanted, count, found);
 }
 cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, const cudnnFilterDescriptor_t w,
                                                           const cudnnTensorDescriptor_t dy,
                                                           const cudnnConvolutionDescriptor_t conv,
                                                           const cudnnTensorDescriptor_t dx, const int wanted,
                                                           int* count, cudnnConvolutionBwdDataAlgoPerf_t* found) {
-  return propose(Shape(dx, w, conv, dy),
-                 std::array{CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD, CUDNN_CONVOLUTION_BWD_DATA_ALGO_0,
-                            CUDNN_CONVOLUTION_BWD_DATA_ALGO_1},
-                 wanted, count, found);
+  using Algo = cudnnConvolutionBwdDataAlgo_t;
+  return propose<cudnnConvolutionBwdDataAlgoPerf_t, Algo>(
+      Shape(dx, w, conv, dy), conv->math,
+      {{CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD},
+       {CUDNN_CONVOLUTION_BWD_DATA_ALGO_0, CUDNN_STATUS_SUCCESS, CUDNN_NON_DETERMINISTIC},
+       {kBackwardData}},
+      wanted, count, found);
 }
 cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, const cudnnTensorDescriptor_t x,
                                                             const cudnnTensorDescriptor_t dy,
                                                             const cudnnConvolutionDescriptor_t conv,
                                                             const cudnnFilterDescriptor_t dw, const int wanted,
                                                             int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found) {
-  return propose(Shape(x, dw, conv, dy),
-                 std::array{CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
-                            CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1},
-                 wanted, count, found);
+  using Algo = cudnnConvolutionBwdFilterAlgo_t;
+  return propose<cudnnConvolutionBwdFilterAlgoPerf_t, Algo>(
+      Shape(x, dw, conv, dy), conv->math,
+      {{CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD},
+       {CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0, CUDNN_STATUS_SUCCESS, CUDNN_NON_DETERMINISTIC},
+       {kBackwardFilter}},
+      wanted, count, found);
 }
 
 cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, const cudnnTensorDescriptor_t x,
@@ -261,29 +311,35 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cons
 
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, const cudnnTensorDescriptor_t x_shape,
                                       const void* x, const cudnnFilterDescriptor_t w_shape, const void* w,
-                                      const cudnnConvolutionDescriptor_t conv, cudnnConvolutionFwdAlgo_t,
+                                      const cudnnConvolutionDescriptor_t conv, cudnnConvolutionFwdAlgo_t algo,
                                       void* workspace, std::size_t size, const void* beta,
                                       const cudnnTensorDescriptor_t y_shape, void* y) {
   const Shape g(x_shape, w_shape, conv, y_shape);
-  return run(handle, g, forward, alpha, beta, x, w, y, g.y_size(), workspace, size);
+  if (algo != kForward) return CUDNN_STATUS_NOT_SUPPORTED;
+  return run(handle, g, conv->math, forward, {alpha, beta}, {x, g.x_size()}, {w, g.w_size()}, y, g.y_size(), workspace,
+             size);
 }
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alpha,
                                            const cudnnFilterDescriptor_t w_shape, const void* w,
                                            const cudnnTensorDescriptor_t dy_shape, const void* dy,
-                                           const cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdDataAlgo_t,
+                                           const cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdDataAlgo_t algo,
                                            void* workspace, std::size_t size, const void* beta,
                                            const cudnnTensorDescriptor_t dx_shape, void* dx) {
   const Shape g(dx_shape, w_shape, conv, dy_shape);
-  return run(handle, g, backward_data, alpha, beta, w, dy, dx, g.x_size(), workspace, size);
+  if (algo != kBackwardData) return CUDNN_STATUS_NOT_SUPPORTED;
+  return run(handle, g, conv->math, backward_data, {alpha, beta}, {w, g.w_size()}, {dy, g.y_size()}, dx, g.x_size(),
+             workspace, size);
 }
 cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* alpha,
                                              const cudnnTensorDescriptor_t x_shape, const void* x,
                                              const cudnnTensorDescriptor_t dy_shape, const void* dy,
-                                             const cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t,
-                                             void* workspace, std::size_t size, const void* beta,
-                                             const cudnnFilterDescriptor_t dw_shape, void* dw) {
+                                             const cudnnConvolutionDescriptor_t conv,
+                                             cudnnConvolutionBwdFilterAlgo_t algo, void* workspace, std::size_t size,
+                                             const void* beta, const cudnnFilterDescriptor_t dw_shape, void* dw) {
   const Shape g(x_shape, dw_shape, conv, dy_shape);
-  return run(handle, g, backward_filter, alpha, beta, x, dy, dw, g.w_size(), workspace, size);
+  if (algo != kBackwardFilter) return CUDNN_STATUS_NOT_SUPPORTED;
+  return run(handle, g, conv->math, backward_filter, {alpha, beta}, {x, g.x_size()}, {dy, g.y_size()}, dw, g.w_size(),
+             workspace, size);
 }
 
 }  // extern "C"

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -19,6 +20,13 @@ void set_access(std::byte* p, std::size_t size, int access) {
   if (mprotect(p, size, access) != 0) throw std::runtime_error("mprotect failed on the emulated GPU's memory");
 }
 
+// Large blocks at both ends only: each page that was touched costs time whenever the memory is opened.
+void poison(std::byte* p, std::size_t size) {
+  const std::size_t end = std::min(size, std::size_t{1} << 20);
+  std::memset(p, fill_byte(), end);
+  std::memset(p + size - end, fill_byte(), end);
+}
+
 }  // namespace
 
 GpuMemory::GpuMemory() : total_(std::size_t{4096} << 20) {
@@ -27,15 +35,18 @@ GpuMemory::GpuMemory() : total_(std::size_t{4096} << 20) {
 }
 
 void* GpuMemory::allocate(std::size_t size) {
-  const std::size_t mapped = (size + kPage - 1) / kPage * kPage;
+  constexpr std::size_t kAligned = 256;
+  const std::size_t rounded = (size + kAligned - 1) / kAligned * kAligned;
+  const std::size_t mapped = (rounded + kPage - 1) / kPage * kPage;
   if (mapped > free()) return nullptr;
-  void* const all = mmap(nullptr, mapped + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const all = mmap(nullptr, mapped + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (all == MAP_FAILED) return nullptr;
-  std::byte* const p = static_cast<std::byte*>(all) + kPage;
-  set_access(p, mapped, PROT_READ | PROT_WRITE);
-  std::memset(p, fill_byte(), mapped);
-  set_access(p, mapped, PROT_NONE);
-  blocks_[p] = {size, mapped};
+  auto* const pages = static_cast<std::byte*>(all);
+  set_access(pages, mapped, PROT_READ | PROT_WRITE);
+  poison(pages, mapped);
+  set_access(pages, mapped, PROT_NONE);
+  std::byte* const p = pages + mapped - rounded;
+  blocks_[p] = {pages, size, mapped};
   used_ += mapped;
   return p;
 }
@@ -43,8 +54,11 @@ void* GpuMemory::allocate(std::size_t size) {
 bool GpuMemory::release(void* p) {
   const auto found = blocks_.find(static_cast<std::byte*>(p));
   if (found == blocks_.end()) return false;
-  munmap(found->first - kPage, found->second.mapped + 2 * kPage);
-  used_ -= found->second.mapped;
+  const auto& [pages, size, mapped] = found->second;
+  // Gives the memory back and keeps the addresses.
+  if (mmap(pages, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    throw std::runtime_error("mmap failed on the emulated GPU's memory");
+  used_ -= mapped;
   blocks_.erase(found);
   return true;
 }
@@ -58,7 +72,7 @@ bool GpuMemory::holds(const void* p, std::size_t size) const {
 }
 
 void GpuMemory::protect(bool on) const {
-  for (const auto& [p, block] : blocks_) set_access(p, block.mapped, on ? PROT_NONE : PROT_READ | PROT_WRITE);
+  for (const auto& [p, block] : blocks_) set_access(block.pages, block.mapped, on ? PROT_NONE : PROT_READ | PROT_WRITE);
 }
 
 }  // namespace simt

@@ -1,5 +1,6 @@
 // Device memory of the emulated runtime: only the GPU's work may touch it. Whatever the host does to it between two
-// waits ends the process, as on a GPU. Every allocation lies between two pages that nobody may touch.
+// waits ends the process, as on a GPU. Every allocation ends at a page that nobody may touch, but for what aligns it to
+// 256 bytes, and its addresses are never given again.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,8 @@ class GpuMemory {
   bool release(void* p);  // false: not an allocation
   // Whether all bytes belong to one allocation.
   bool holds(const void* p, std::size_t size) const;
+  // Whether the address belongs to any.
+  bool holds(const void* p) const { return holds(p, 1); }
 
   std::size_t total() const { return total_; }
   std::size_t free() const { return total_ - used_; }
@@ -34,7 +37,8 @@ class GpuMemory {
 
  private:
   struct Block {
-    std::size_t size, mapped;  // `mapped`: in whole pages, without the two around
+    std::byte* pages;
+    std::size_t size, mapped;  // `mapped`: in whole pages, without the one behind
   };
   void protect(bool on) const;
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <functional>
 #include <vector>
 
@@ -44,28 +43,53 @@ struct Gpu {
   }
 };
 
-// How a child process that runs `body` ends: the signal, or 0.
-int signal_of(const std::function<void()>& body) {
+// How a child process that runs `body` ends: 0 well, above 0 the signal, -1 badly (a requirement failed).
+int end_of(const std::function<void()>& body) {
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     (void)std::signal(SIGSEGV, SIG_DFL);  // not Catch's handler
-    body();
+    try {
+      body();
+    } catch (...) {
+      _exit(1);
+    }
     _exit(0);
   }
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
 }  // namespace
 
-TEST_CASE("a host that touches GPU memory dies; host memory is its own") {
+TEST_CASE("a host that touches GPU memory dies, as does work that leaves its allocation") {
   const Gpu gpu;
   CHECK(gpu.read() == std::vector<int>(kCount, 0));
-  CHECK(signal_of([&] { gpu.values[0] = 1; }) == SIGSEGV);
-  CHECK(signal_of([&] { (void)*const_cast<volatile int*>(gpu.values); }) == SIGSEGV);
-  CHECK(signal_of([&] { (void)gpu.read(); }) == 0);
+  CHECK(end_of([&] { gpu.values[0] = 1; }) == SIGSEGV);
+  CHECK(end_of([&] { (void)*const_cast<volatile int*>(gpu.values); }) == SIGSEGV);
+  CHECK(end_of([&] { (void)gpu.read(); }) == 0);
+  CHECK(end_of([&] { REQUIRE(gpu.read()[0] == 1); }) == -1);
+  CHECK(end_of([&] {
+          gridstep::launch(add_kernel, dim3(1), dim3(kCount), 0, gpu.stream, gpu.values + 256 / sizeof(int), 1);
+          (void)cudaStreamSynchronize(gpu.stream);
+        }) == SIGSEGV);
+}
+
+TEST_CASE("memory that nothing wrote holds no zeros, and no more is given than there is") {
+  const Gpu gpu;
+  void *fresh = nullptr, *huge = nullptr;
+  REQUIRE(cudaMalloc(&fresh, kBytes) == cudaSuccess);
+  std::vector<int> host(kCount);
+  REQUIRE(cudaMemcpyAsync(host.data(), fresh, kBytes, cudaMemcpyDeviceToHost, gpu.stream) == cudaSuccess);
+  REQUIRE(cudaStreamSynchronize(gpu.stream) == cudaSuccess);
+  CHECK(host == std::vector<int>(kCount, -1));
+  REQUIRE(cudaFree(fresh) == cudaSuccess);
+  CHECK(cudaFree(fresh) == cudaErrorInvalidValue);
+  std::size_t free = 0, total = 0;
+  REQUIRE(cudaMemGetInfo(&free, &total) == cudaSuccess);
+  CHECK(cudaMalloc(&huge, total) == cudaErrorMemoryAllocation);
+  (void)cudaGetLastError();
 }
 
 TEST_CASE("work waits for the host to wait") {
@@ -126,12 +150,11 @@ TEST_CASE("copies between the wrong kinds of memory, or past their end, are refu
 }
 
 TEST_CASE("a kernel that fails leaves an error that stays") {
-  CHECK(signal_of([] {
+  CHECK(end_of([] {
           const Gpu gpu;
           gridstep::launch(diverging_kernel, dim3(1), dim3(32), 0, gpu.stream);
-          if (cudaStreamSynchronize(gpu.stream) == cudaErrorLaunchFailure && cudaGetLastError() != cudaSuccess &&
-              cudaMemsetAsync(gpu.values, 0, 1, gpu.stream) == cudaErrorLaunchFailure)
-            return;
-          std::abort();
+          REQUIRE(cudaStreamSynchronize(gpu.stream) == cudaErrorLaunchFailure);
+          REQUIRE(cudaGetLastError() == cudaErrorLaunchFailure);
+          REQUIRE(cudaMemsetAsync(gpu.values, 0, 1, gpu.stream) == cudaErrorLaunchFailure);
         }) == 0);
 }

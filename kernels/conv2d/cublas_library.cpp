@@ -1,6 +1,3 @@
-#include <limits>
-
-#include "engine/base/error.h"
 #include "engine/device/cuda/cuda_libraries.h"
 #include "kernels/conv2d/library_plan.h"
 
@@ -12,10 +9,12 @@ namespace {
 class Product final : public LibraryPlan {
  public:
   Product(ConvPass pass, const ConvGeometry& g)
-      : pass_(pass), pixels_(narrow(g.n * g.h * g.w)), inputs_(narrow(g.c)), outputs_(narrow(g.k)) {}
+      : pass_(pass),
+        pixels_(library_int(g.n * g.h * g.w, kName)),
+        inputs_(library_int(g.c, kName)),
+        outputs_(library_int(g.k, kName)) {}
 
   Bytes workspace_bytes() const override { return 0; }  // the handle has its own
-  void prepare(Device& device) const override { (void)cublas_handle(device); }
 
   void run(Device& device, const float* a, const float* b, float* out, std::byte*) const override {
     const cublasHandle_t handle = cublas_handle(device);
@@ -30,6 +29,8 @@ class Product final : public LibraryPlan {
   }
 
  private:
+  static constexpr std::string_view kName = "cuBLAS";
+
   struct Factor {
     const float* data;
     int leading;
@@ -44,11 +45,6 @@ class Product final : public LibraryPlan {
                           b.leading, &kZero, out, rows));
   }
 
-  static int narrow(Index n) {
-    if (n > std::numeric_limits<int>::max()) fail<DeviceError>("cuBLAS cannot take a matrix of {} rows", n);
-    return static_cast<int>(n);
-  }
-
   ConvPass pass_;
   int pixels_, inputs_, outputs_;
 };
@@ -57,12 +53,6 @@ class Product final : public LibraryPlan {
 
 std::shared_ptr<const LibraryPlan> cublas_plan(ConvPass pass, const ConvGeometry& geometry) {
   return std::make_shared<Product>(pass, geometry);
-}
-
-std::shared_ptr<const LibraryPlan> library_plan(ConvPass pass, LibraryPrecision precision,
-                                                const ConvGeometry& geometry) {
-  if (precision == LibraryPrecision::kFloat && is_pointwise(geometry)) return cublas_plan(pass, geometry);
-  return cudnn_plan(pass, precision, geometry);
 }
 
 }  // namespace gridstep

@@ -1,5 +1,4 @@
 #include <array>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -31,11 +30,7 @@ using FilterDescriptor = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDe
 using ConvolutionDescriptor =
     Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
 
-// cuDNN's legacy interface counts in int.
-int narrow(Index n) {
-  if (n > std::numeric_limits<int>::max()) fail<DeviceError>("cuDNN cannot take a size of {}", n);
-  return static_cast<int>(n);
-}
+int narrow(Index n) { return library_int(n, "cuDNN"); }
 
 std::string text(const ConvGeometry& g) {
   return fmt::format("{}x{}x{}x{} with {} filters {}x{}, stride {}, padding {}", g.n, g.h, g.w, g.c, g.k, g.r, g.s,
@@ -133,7 +128,6 @@ class Plan final : public LibraryPlan {
   }
 
   Bytes workspace_bytes() const override { return static_cast<Bytes>(workspace_); }
-  void prepare(Device& device) const override { (void)cudnn_handle(device); }
   void run(Device& device, const float* a, const float* b, float* out, std::byte* workspace) const override {
     constexpr float kOne = 1.0f, kZero = 0.0f;
     const auto [a_shape, b_shape, out_shape] = Pass::operands(descriptors_);

@@ -1,3 +1,6 @@
+#include <limits>
+#include <optional>
+
 #include "engine/base/error.h"
 #include "kernels/batch_norm/norm_sums.h"
 #include "kernels/conv2d/bf16_gradients.h"
@@ -15,21 +18,31 @@ int largest_code(DType type) { return type == DType::kU8 ? 255 : 128; }
 // Pieces of a node's workspace. One walk gives the size, and the same walk with the memory gives the tensors.
 class Pieces {
  public:
-  explicit Pieces(Tensor memory = {}) : memory_(memory) {}
+  Pieces() = default;
+  explicit Pieces(Tensor memory) : memory_(memory) {}
 
   Tensor take(const Shape& shape, DType type = DType::kF32) {
     const Bytes offset = size_;
     size_ += align_up(shape.elements() * size_of(type));
-    if (memory_.data == nullptr) return {};
-    GS_CHECK(size_ <= memory_.elements(), "the workspace was planned for another GPU");
-    return {memory_.data + offset, shape, type, memory_.replica_stride};
+    if (!memory_) return {};
+    GS_CHECK(size_ <= (memory_->data == nullptr ? 0 : memory_->elements()),
+             "the workspace was planned for another GPU");
+    return {memory_->data + offset, shape, type, memory_->replica_stride};
   }
   Bytes size() const { return size_; }
 
  private:
-  Tensor memory_;
+  std::optional<Tensor> memory_;
   Bytes size_ = 0;
 };
+
+// A fully connected layer among them.
+bool is_matrix_product(const ConvGeometry& g) { return g.r == 1 && g.s == 1 && g.stride == 1 && g.pad == 0; }
+
+std::shared_ptr<const LibraryPlan> library_plan(ConvPass pass, LibraryPrecision precision, const ConvGeometry& g) {
+  if (precision == LibraryPrecision::kFloat && is_matrix_product(g)) return cublas_plan(pass, g);
+  return cudnn_plan(pass, precision, g);
+}
 
 struct ForwardPieces {
   Tensor x, w, sums, library;
@@ -77,7 +90,6 @@ bool in_bf16(const Conv2dAttrs& attrs) { return attrs.gradients != ConvGradients
 // so that its bits are those of its solo run.
 void record_library(Recorder& recorder, const std::shared_ptr<const LibraryPlan>& plan, const Tensor& a,
                     const Tensor& b, const Tensor& out, const Tensor& workspace) {
-  plan->prepare(recorder.device());
   recorder.launch("", 1, [=, device = &recorder.device(), replicas = recorder.replicas()](const TaskContext&) {
     for (int r = 0; r < replicas; ++r) {
       plan->run(*device, a.at<float>(r), b.at<float>(r), out.at<float>(r), workspace.at<std::byte>(r));
@@ -86,6 +98,11 @@ void record_library(Recorder& recorder, const std::shared_ptr<const LibraryPlan>
 }
 
 }  // namespace
+
+int library_int(Index n, std::string_view library) {
+  if (n > std::numeric_limits<int>::max()) fail<DeviceError>("{} cannot take a size of {}", library, n);
+  return static_cast<int>(n);
+}
 
 Bytes conv2d_cuda_workspace(const Node& node, std::span<const ValueSpec> in) {
   const auto& attrs = node.attrs_as<Conv2dAttrs>();
