@@ -98,6 +98,7 @@ SummaryRow make_row(const Study& study, const std::vector<const CellResult*>& ce
   std::vector<double> scores;
   std::vector<double> best;
   std::vector<double> clipped;
+  std::vector<double> top5;
   for (const CellResult* result : cells) {
     if (!result->outcome) continue;
     const CellOutcome& outcome = *result->outcome;
@@ -109,12 +110,22 @@ SummaryRow make_row(const Study& study, const std::vector<const CellResult*>& ce
       best.push_back(it->second);
     }
     if (outcome.clipped_share >= 0) clipped.push_back(outcome.clipped_share);
+    if (const auto it = outcome.metrics.find("top5"); it != outcome.metrics.end()) top5.push_back(it->second);
   }
   row.score = summarize(scores);
   row.runs = static_cast<int>(scores.size()) + row.diverged;
   if (best.size() == scores.size()) row.best = mean_of(best);
   row.clipped_share = mean_of(clipped).value_or(-1);
+  if (metric == "top1") row.top5 = mean_of(top5);
   return row;
+}
+
+// By what guessing gives; five of ten classes would tell little.
+bool has_more_than_ten_classes(const StudyFacts& facts, const std::string& floor_key) {
+  const auto found = facts.references.find(floor_key);
+  if (found == facts.references.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(),
+                     [](const Floor& f) { return f.name == "chance" && f.value < 9.5; });
 }
 
 using Cells = std::span<const CellResult>;
@@ -188,7 +199,9 @@ std::vector<SummaryRow> summarize_cells(const Study& study, std::span<const Cell
   for (const auto& group : groups) {
     SummaryRow row = make_row(study, group, metric);
     row.drop = drop_of(study, group, cells);
-    if (const auto floor = facts.floors.find(floor_key(study, row.config)); floor != facts.floors.end()) {
+    const std::string key = floor_key(study, row.config);
+    if (!has_more_than_ten_classes(facts, key)) row.top5.reset();
+    if (const auto floor = facts.floors.find(key); floor != facts.floors.end()) {
       row.floor = floor->second;
       row.under_floor =
           row.score.mean && !(higher ? *row.score.mean > row.floor.value : *row.score.mean < row.floor.value);

@@ -39,6 +39,7 @@ struct SummaryRow {
   int failed = 0;
   SampleSummary score;         // study.metric at the last epoch, over the runs that ended ok
   std::optional<double> best;  // mean of the best epochs, over the same runs
+  std::optional<double> top5;  // mean over those runs, beside top1 as study.metric and of more than ten classes
   double clipped_share = -1;   // mean over those runs; negative: not a clipping optimizer
   SampleSummary drop;          // how much worse than study.reference, over the pairs of equal seed and axes
   int rank = 0;

@@ -56,6 +56,7 @@ std::string bits_shown(const Study& study) {
 struct Shape {
   bool variants = false;  // has the column of variants
   bool optimizer = true;  // has the column of optimizers
+  bool top5 = false;      // has the column of top-5 beside top-1
   bool drop = false;      // has the column of drops against study.reference
   bool clipping = false;  // has the column of clipped shares
   std::string mark;       // blanks in place of " !", where some row has one
@@ -66,6 +67,7 @@ Shape shape_of(const Study& study, std::span<const SummaryRow> rows) {
   shape.variants = !study.variants.empty();
   shape.optimizer = !shape.variants || optimizers_in_use(study).size() > 1;
   for (const auto& row : rows) {
+    if (row.top5) shape.top5 = true;
     if (row.drop.n > 0) shape.drop = true;
     if (row.clipped_share >= 0) shape.clipping = true;
     if (row.under_floor) shape.mark = "  ";
@@ -93,6 +95,7 @@ TextTable make_columns(const Study& study, const Shape& shape) {
   for (const char* title : {"learning rate", "mean", "std", "95 % interval", "runs", "diverged", "rank", "best*"}) {
     table.columns.push_back({title, Align::kRight});
   }
+  if (shape.top5) table.columns.push_back({"top-5", Align::kRight});
   if (shape.drop) table.columns.push_back({"drop", Align::kRight});
   if (shape.clipping) table.columns.push_back({"clipped", Align::kRight});
   return table;
@@ -130,6 +133,7 @@ std::vector<std::string> row_cells(const SummaryRow& row, const std::string& met
   cells.push_back(std::to_string(row.diverged));
   cells.push_back(row.runs > 0 ? std::to_string(row.rank) : "-");
   cells.push_back(metric_text(metric, row.best));
+  if (shape.top5) cells.push_back(metric_text("top5", row.top5));
   if (shape.drop) cells.push_back(drop_text(metric, row.drop));
   if (shape.clipping) cells.push_back(row.clipped_share < 0 ? "" : fmt::format("{:.1f} %", 100 * row.clipped_share));
   return cells;
@@ -150,8 +154,9 @@ std::vector<std::string> floor_cells(const Study& study, const SummaryRow& row, 
     cells.push_back(moves_floor(key) ? value_text(value) : "");
   }
   cells.insert(cells.end(), {"", metric_text(metric, floor.value) + shape.mark, "", "", "", "", "", ""});
-  if (shape.drop) cells.emplace_back();
-  if (shape.clipping) cells.emplace_back();
+  for (const bool column : {shape.top5, shape.drop, shape.clipping}) {
+    if (column) cells.emplace_back();
+  }
   return cells;
 }
 

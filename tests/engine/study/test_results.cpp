@@ -194,6 +194,23 @@ TEST_CASE("intervals of shares end at 0 and 100 % in tables, not in results.json
   CHECK(example.results()["summary"][0]["ci95"][1].get<double>() > 100.0);
 }
 
+TEST_CASE("of more than ten classes the table shows top-5 beside top-1", "[study]") {
+  for (const double chance : {1.0, 10.0}) {
+    Example example;
+    apply_set(example.study, "model.name=resnet20");
+    example.cells.clear();
+    for (auto& cell : expand_cells(example.study)) {
+      CellOutcome o = outcome(0);
+      o.metrics = o.best = {{"top1", 40.0}, {"top5", 72.5}, {"loss", 0.25}};
+      example.cells.push_back({std::move(cell), o});
+    }
+    example.facts.references[floor_key(example.study, example.cells[0].cell.config)] = {{"chance", chance}};
+    const auto table = study_table(example.study, example.cells, example.rows(), example.facts, TableStyle::kTerminal);
+    CHECK((table.find("top-5") != std::string::npos) == (chance == 1.0));
+    CHECK((table.find("72.50") != std::string::npos) == (chance == 1.0));
+  }
+}
+
 TEST_CASE("tables fit a terminal of 110 columns and Markdown has its rules", "[study]") {
   const Example example;
   std::istringstream lines(
