@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 #include "apps/gridstep/cell_checkpoints.h"
 #include "apps/gridstep/class_runner.h"
@@ -76,7 +78,8 @@ std::unique_ptr<Device> open_device(const Config& config) {
     }
   }
   if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
-  log_info("device: cpu, because CUDA cannot be used: {}", reason);
+  static std::string said;  // a benchmark opens many devices
+  if (std::exchange(said, reason) != reason) log_info("device: cpu, because CUDA cannot be used: {}", reason);
   return make_cpu_device(threads);
 }
 
