@@ -43,7 +43,7 @@ std::string fetch_commands(const fs::path& root, int scale) {
       "no {} photos for data set div2k{}\n"
       "  expected  {}/{}\n"
       "            {}_LR_bicubic/X{}/{}x{}.png ... (optional; reduced from HR when absent)\n"
-      "       or   {}/ with any PNG or JPEG photos\n"
+      "       or   {}/ with any PNG or JPEG photos (train/ and val/; photos in one folder: --dataset image_folder)\n"
       "  found     {}{}\n{}",
       options.split, in_folder(options.root), train ? "DIV2K_train_HR" : "DIV2K_valid_HR",
       train ? "0001.png ... 0800.png" : "0801.png ... 0900.png", train ? "DIV2K_train" : "DIV2K_valid", options.scale,

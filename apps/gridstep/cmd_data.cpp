@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/gridstep/commands.h"
+#include "apps/gridstep/picture_output.h"
 #include "data/bicubic.h"
 #include "data/check.h"
 #include "data/codecs/decode.h"
@@ -54,6 +55,7 @@ struct ReduceArgs {
 };
 
 void run_reduce(const ReduceArgs& args) {
+  require_png_output(args.in, args.out);
   if (probe_image(args.in).alpha) log_warn("{}: has an alpha channel; composited over white", printable(args.in));
   const Image hr = decode_image(args.in, {args.max_pixels, 0});
   try {

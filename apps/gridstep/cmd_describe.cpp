@@ -255,7 +255,15 @@ void add_describe_command(CLI::App& app) {
   command->add_option("--replicas", args->replicas, "Networks trained together")->check(CLI::PositiveNumber);
   command->add_option("--fuse", args->fuse, "Graph fusion: all or none")->check(CLI::IsMember({"all", "none"}));
   command->add_flag("--nodes", args->nodes, "List every node of the training step");
-  command->callback([args] { run_describe(*args); });
+  command->callback([args, command] {
+    const bool enlarges = find_model(args->model).task == "super-resolution";
+    const std::vector<const char*> of_others =
+        enlarges ? std::vector{"--size", "--classes", "--stem", "--shortcut", "--normalize"}
+                 : std::vector{"--scale", "--activation", "--patch"};
+    for (const char* option : of_others)
+      if (command->count(option) > 0) fail<ConfigError>("{} has no effect on {}", option, args->model);
+    run_describe(*args);
+  });
 }
 
 }  // namespace gridstep

@@ -10,6 +10,7 @@
 #include "apps/gridstep/class_evaluator.h"
 #include "apps/gridstep/commands.h"
 #include "apps/gridstep/network_config.h"
+#include "apps/gridstep/picture_output.h"
 #include "apps/gridstep/sr_evaluator.h"
 #include "apps/gridstep/task_runner.h"
 #include "data/codecs/decode.h"
@@ -112,7 +113,6 @@ LoadedNetwork load_network(const SafetensorsFile& file, const Config& config, co
 }
 
 void enlarge_image(LoadedNetwork& network, const SrTask& task, const EvalArgs& args) {
-  if (args.out.empty()) fail<ConfigError>("--image {} needs --out FILE.png for the enlarged image", args.image);
   const std::vector<SrPhoto> none;
   SrEvaluator evaluator(task, none, args.tile, network.device->available_bytes() / 4);
   const Image in = decode_image(args.image);
@@ -182,7 +182,19 @@ void eval_classifier(const SafetensorsFile& file, const Config& config, const Ev
   write_file_atomic(args.json, result.dump(2) + "\n");
 }
 
+void check_purpose(const EvalArgs& args) {
+  if (args.image.empty()) {
+    if (!args.out.empty()) fail<ConfigError>("--out {} has no effect without --image", args.out);
+    return;
+  }
+  if (args.out.empty()) fail<ConfigError>("--image {} needs --out FILE.png for the enlarged image", args.image);
+  for (const auto& [option, value] : {std::pair{"--data", args.data}, {"--dataset", args.name}, {"--json", args.json}})
+    if (!value.empty()) fail<ConfigError>("{} {} has no effect with --image", option, value);
+  require_png_output(args.image, args.out);
+}
+
 void run_eval(const EvalArgs& args) {
+  check_purpose(args);
   if (args.data.empty() && args.name.empty() && args.image.empty()) {
     fail<ConfigError>("nothing to evaluate on: give --data DIR, --dataset synthetic, or --image FILE");
   }

@@ -7,6 +7,7 @@
 
 #include "apps/gridstep/network_config.h"
 #include "engine/base/error.h"
+#include "engine/base/names.h"
 #include "kernels/psnr/psnr.h"
 #include "kernels/ssim/ssim_math.h"
 
@@ -78,13 +79,16 @@ void measure(Program& program, Device& device, const std::vector<Image>& predict
 
 void check_measurable(const SrTask& task, const std::vector<SrPhoto>& photos) {
   const int frame = std::max(task.crop_rgb(), task.crop_y()), least = 2 * frame + kSsimTaps;
+  std::vector<std::string> small;
   for (const SrPhoto& photo : photos) {
-    if (std::min(photo.hr.height, photo.hr.width) >= least) continue;
-    fail<DataError>(
-        "{}: {} x {} pixels are too few to be measured: {} each way are needed at x{} (a frame of {} is left out, SSIM "
-        "looks at {}); take the photo away",
-        photo.name, photo.hr.width, photo.hr.height, least, task.scale(), frame, kSsimTaps);
+    if (std::min(photo.hr.height, photo.hr.width) < least)
+      small.push_back(fmt::format("{} ({} x {})", photo.name, photo.hr.width, photo.hr.height));
   }
+  if (small.empty()) return;
+  fail<DataError>(
+      "too few pixels to be measured, {} each way are needed at x{} (a frame of {} is left out, SSIM looks at {}): {}; "
+      "sizes are multiples of {}, the rest is cut off; take these photos away",
+      least, task.scale(), frame, kSsimTaps, join(small), task.scale());
 }
 
 Bytes weight_bytes(const Graph& graph) {

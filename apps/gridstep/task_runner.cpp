@@ -79,7 +79,10 @@ std::unique_ptr<Device> open_device(const Config& config) {
   }
   if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
   static std::string said;  // a benchmark opens many devices
-  if (std::exchange(said, reason) != reason) log_info("device: cpu, because CUDA cannot be used: {}", reason);
+  if (std::exchange(said, reason) != reason) {
+    log_info("device: cpu, because CUDA cannot be used: {}; `gridstep doctor` tells more",
+             reason.substr(0, reason.find(": ")));
+  }
   return make_cpu_device(threads);
 }
 

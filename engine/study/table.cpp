@@ -131,7 +131,7 @@ std::vector<std::string> row_cells(const SummaryRow& row, const std::string& met
   cells.push_back(interval_text(metric, row.score.ci95));
   cells.push_back(std::to_string(row.runs));
   cells.push_back(std::to_string(row.diverged));
-  cells.push_back(row.runs > 0 ? std::to_string(row.rank) : "-");
+  cells.push_back(row.score.mean ? std::to_string(row.rank) : "-");
   cells.push_back(metric_text(metric, row.best));
   if (shape.top5) cells.push_back(metric_text("top5", row.top5));
   if (shape.drop) cells.push_back(drop_text(metric, row.drop));

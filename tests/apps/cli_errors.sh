@@ -42,7 +42,15 @@ expect 2 espcn -- "$gridstep" train escpn --lr 0.001 "${small[@]}" --out "$work/
 expect 3 "$work/nowhere" -- "$gridstep" train espcn --optimizer adam --lr 0.001 --set data.name=div2k --data "$work/nowhere" --device cpu --out "$work/b"
 mkdir "$work/empty"
 expect 3 DIV2K http md5 -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/empty" --device cpu --out "$work/c"
-expect 3 'too few to be measured' 29 -- "$gridstep" train espcn --lr 0.001 "${small[@]}" --set data.synthetic_size=24 --set train.patch=5 --out "$work/c"
+expect 3 'too few pixels to be measured' 29 -- "$gridstep" train espcn --lr 0.001 "${small[@]}" --set data.synthetic_size=24 --set train.patch=5 --out "$work/c"
+printf 'x' > "$work/in.png"
+expect 2 'over itself' -- "$gridstep" data reduce "$work/in.png" "$work/in.png" --scale 2
+expect 2 'name it .png' -- "$gridstep" data reduce "$work/in.png" "$work/out.jpg" --scale 2
+expect 2 'over itself' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --image "$work/in.png" --out "$work/in.png"
+expect 2 '--data' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --image "$work/in.png" --out "$work/out.png" --data "$work"
+expect 2 '--out' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work" --out "$work/out.png"
+expect 2 'no effect on espcn' -- "$gridstep" describe espcn --size 64
+expect 2 'no effect on resnet20' -- "$gridstep" describe resnet20 --patch 17
 mkdir -p "$work/own/train"  # photos of one's own
 expect 3 'data set image_folder' -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/own" --device cpu --out "$work/c"
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
