@@ -11,6 +11,7 @@
 #include "apps/gridstep/commands.h"
 #include "data/photo_files.h"
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 #include "engine/base/names.h"
 #include "engine/study/grid.h"
 #include "engine/study/shipped.h"
@@ -139,6 +140,8 @@ Study train_study(const StudyArgs& args) {
   study.pin("model.name", parse_value(*find_key("model.name"), args.name, "train MODEL"), "train MODEL");
   if (!args.bits.empty()) apply_bits(study, args.bits);
   apply_options(study, args);
+  if (!study.base.is_explicit("data.name") && study.find_axis("data.name") == nullptr)
+    log_info("data: no --data and no --dataset given, so the images are generated");
   if (!study.base.is_explicit("study.name")) {
     const std::string first = expand_cells(study).front().name;
     const std::string bits =

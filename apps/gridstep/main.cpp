@@ -50,8 +50,10 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
   const CLI::App& command = named_command(app);
   const auto extras = app.remaining(true);
   const std::string what = !extras.empty() ? fmt::format("unexpected argument '{}'", extras.front()) : e.what();
-  const std::string path = &command == &app ? "gridstep" : "gridstep " + command.get_name();
-  fmt::print(stderr, "error: {}{}. See {} --help\n", what, suggestion(command, extras), path);
+  std::string path;
+  for (const CLI::App* part = &command; part != nullptr; part = part->get_parent())
+    path = part->get_name() + " " + path;
+  fmt::print(stderr, "error: {}{}. See {}--help\n", what, suggestion(command, extras), path);
   return kUsage;
 }
 

@@ -78,13 +78,14 @@ SrRunner::Data& SrRunner::data(const Config& config) {
   const std::string key = data_key(config);
   if (data_ && data_->key == key) return *data_;
   data_.reset();
+  require_sr_data(sr_data(config, "val"));  // before minutes go into the training photos
   SrDataset train = open_sr_dataset(sr_data(config, "train"));
   report(train);
   SrDataset val = open_sr_dataset(sr_data(config, "val"));
   report(val);
   ResidentPhotos resident(device(), train, static_cast<int>(config.get_int("train.patch")));
   if (resident.left_out() > 0) {
-    log_info("data: {} training photos are smaller than a patch of {} pixels and left out", resident.left_out(),
+    log_info("data: {} of the training photos left out: smaller than a patch of {} pixels", resident.left_out(),
              config.get_int("train.patch"));
   }
   std::vector<SrPhoto> sample(
