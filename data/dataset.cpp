@@ -119,11 +119,6 @@ std::string SrDataset::description() const {
                      skipped);
 }
 
-void require_sr_data(const SrDataOptions& options) {
-  check_options(options);
-  (void)find_kind(options.name).open(options);
-}
-
 SrDataset open_sr_dataset(const SrDataOptions& options) {
   check_options(options);
   const std::unique_ptr<SrSource> source = find_kind(options.name).open(options);

@@ -68,8 +68,6 @@ class SrDataset {
 // Throws ConfigError for bad options, DataError when there is no data (with the layout expected and where to get it) or
 // when less than 90 % of the files can be used, Interrupted when a signal stops the building.
 SrDataset open_sr_dataset(const SrDataOptions& options);
-// Throws what open_sr_dataset throws where there is no data. Decodes nothing.
-void require_sr_data(const SrDataOptions& options);
 
 std::vector<std::string> sr_dataset_names();
 

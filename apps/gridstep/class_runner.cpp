@@ -97,7 +97,8 @@ ClassRunner::Data& ClassRunner::data(const Config& config) {
   const std::string key = data_key(config);
   if (data_ && data_->key == key) return *data_;
   data_.reset();
-  LabelledDataset train = open_split(config, "train"), val = open_split(config, "val");
+  // Validation first: what is missing there is said before the training images are prepared.
+  LabelledDataset val = open_split(config, "val"), train = open_split(config, "train");
   if (train.class_names() != val.class_names()) {
     fail<DataError>("training and validation images have different classes: {} and {}", train.classes(), val.classes());
   }

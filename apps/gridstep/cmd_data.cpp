@@ -23,14 +23,6 @@
 namespace gridstep {
 namespace {
 
-// A path as people may see it: control characters of odd file names must not reach the terminal.
-std::string printable(const fs::path& path) {
-  std::string text = path.string();
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return text;
-}
-
 void add_border(CLI::App& command, std::string& border) {
   command.add_option("--border", border, "what lies outside a picture: mirror (as DIV2K) or replicate")
       ->check(CLI::IsMember({"mirror", "replicate"}))

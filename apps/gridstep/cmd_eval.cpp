@@ -15,6 +15,7 @@
 #include "apps/gridstep/task_runner.h"
 #include "data/codecs/decode.h"
 #include "data/codecs/encode.h"
+#include "data/photo_files.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/names.h"
@@ -63,9 +64,10 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   config.set("eval.tile", std::int64_t{args.tile}, "--tile");
   if (!args.name.empty()) {
     config.set("data.name", args.name, "--dataset");
-  } else if (!args.data.empty() && config.get_string("data.name") == "synthetic" &&
-             task_of(config) == Task::kSuperResolution) {
-    config.set("data.name", std::string("image_folder"), "--data");
+  } else if (!args.data.empty() && task_of(config) == Task::kSuperResolution) {
+    const fs::path root = args.data;
+    const bool official = is_folder(root / "DIV2K_train_HR") || is_folder(root / "DIV2K_valid_HR");
+    config.set("data.name", std::string(official ? "div2k" : "image_folder"), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
   for (const char* limit : {"data.train_limit", "data.val_limit"}) config.set(limit, std::int64_t{0}, "eval");
@@ -238,7 +240,10 @@ void add_eval_command(CLI::App& app) {
   add_choice(*command, "--fuse", args->fuse, "graph fusion", {"all", "none"});
   add_choice(*command, "--arithmetic", args->arithmetic,
              "integer codes, or plain fake-quantization (default: the checkpoint's)", {"codes", "float"});
-  command->callback([args] { run_eval(*args); });
+  command->callback([args, command] {
+    if (!args->image.empty() && command->count("--split") > 0) fail<ConfigError>("--split has no effect with --image");
+    run_eval(*args);
+  });
 }
 
 }  // namespace gridstep

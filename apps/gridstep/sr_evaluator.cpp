@@ -77,19 +77,8 @@ void measure(Program& program, Device& device, const std::vector<Image>& predict
   }
 }
 
-void check_measurable(const SrTask& task, const std::vector<SrPhoto>& photos) {
-  const int frame = std::max(task.crop_rgb(), task.crop_y()), least = 2 * frame + kSsimTaps;
-  std::vector<std::string> small;
-  for (const SrPhoto& photo : photos) {
-    if (std::min(photo.hr.height, photo.hr.width) < least)
-      small.push_back(fmt::format("{} ({} x {})", photo.name, photo.hr.width, photo.hr.height));
-  }
-  if (small.empty()) return;
-  fail<DataError>(
-      "too few pixels to be measured, {} each way are needed at x{} (a frame of {} is left out, SSIM looks at {}): {}; "
-      "sizes are multiples of {}, the rest is cut off; take these photos away",
-      least, task.scale(), frame, kSsimTaps, join(small), task.scale());
-}
+// Without the frame that the metrics leave out, SSIM's window must fit.
+int least_measured_side(const SrTask& task) { return 2 * std::max(task.crop_rgb(), task.crop_y()) + kSsimTaps; }
 
 Bytes weight_bytes(const Graph& graph) {
   Bytes bytes = 0;
@@ -106,9 +95,27 @@ void divide(std::vector<SrMetrics>& sums, std::size_t count) {
 
 }  // namespace
 
+bool is_measurable(const SrTask& task, const SrPhoto& photo) {
+  return std::min(photo.hr.height, photo.hr.width) >= least_measured_side(task);
+}
+
+void require_measurable(const SrTask& task, const std::vector<SrPhoto>& photos) {
+  std::vector<std::string> small;
+  for (const SrPhoto& photo : photos) {
+    if (!is_measurable(task, photo))
+      small.push_back(fmt::format("{} ({} x {})", photo.name, photo.hr.width, photo.hr.height));
+  }
+  if (small.empty()) return;
+  fail<DataError>(
+      "too few pixels to be measured, {} each way are needed at x{} (a frame of {} is left out, SSIM looks at {}): {}; "
+      "sizes are multiples of {}, the rest is cut off; take these photos away",
+      least_measured_side(task), task.scale(), std::max(task.crop_rgb(), task.crop_y()), kSsimTaps, join(small),
+      task.scale());
+}
+
 SrEvaluator::SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory)
     : task_(std::move(task)), photos_(photos), tile_(tile), memory_(memory) {
-  check_measurable(task_, photos_);
+  require_measurable(task_, photos_);
 }
 
 const SrEvaluator::Need& SrEvaluator::need(DeviceKind device, const Phase& phase) const {

@@ -23,6 +23,11 @@ struct SrMetrics {
   bool fault = false;  // a NaN or infinity was met
 };
 
+// Whether a photo has pixels enough for every metric.
+bool is_measurable(const SrTask& task, const SrPhoto& photo);
+// Throws DataError naming all photos that have too few.
+void require_measurable(const SrTask& task, const std::vector<SrPhoto>& photos);
+
 // Programs by purpose and image size, as many as fit a memory budget: making room for one drops all others.
 class ProgramCache {
  public:
@@ -55,7 +60,7 @@ class ProgramCache {
 
 class SrEvaluator {
  public:
-  // `tile`: LR pixels per side, 0: whole images unless they are very large.
+  // `tile`: LR pixels per side, 0: whole images unless they are very large. Throws as require_measurable.
   SrEvaluator(SrTask task, const std::vector<SrPhoto>& photos, int tile, Bytes memory);
   // Per replica. The store is only read. Throws DeviceError when the memory given does not suffice for one network.
   std::vector<SrMetrics> evaluate(const ParameterStore& store, const Phase& phase, bool with_ssim);

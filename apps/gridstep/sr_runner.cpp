@@ -72,25 +72,34 @@ std::int64_t steps_of(const Config& c, const ResidentPhotos& photos) {
   return chosen > 0 ? chosen : photos.steps_per_epoch(c.get_int("train.batch"));
 }
 
+// The first photos that can be measured; where none can, that is an error of the evaluator.
+std::vector<SrPhoto> training_sample(const SrTask& task, const std::vector<SrPhoto>& photos) {
+  std::vector<SrPhoto> sample;
+  for (const SrPhoto& photo : photos) {
+    if (sample.size() < kTrainSample && is_measurable(task, photo)) sample.push_back(photo);
+  }
+  if (sample.empty()) require_measurable(task, photos);
+  return sample;
+}
+
 }  // namespace
 
 SrRunner::Data& SrRunner::data(const Config& config) {
   const std::string key = data_key(config);
   if (data_ && data_->key == key) return *data_;
   data_.reset();
-  require_sr_data(sr_data(config, "val"));  // before minutes go into the training photos
-  SrDataset train = open_sr_dataset(sr_data(config, "train"));
-  report(train);
+  // Validation first: what is wrong there is said before the training photos are prepared.
   SrDataset val = open_sr_dataset(sr_data(config, "val"));
   report(val);
+  require_measurable(sr_task(config), val.photos());
+  SrDataset train = open_sr_dataset(sr_data(config, "train"));
+  report(train);
   ResidentPhotos resident(device(), train, static_cast<int>(config.get_int("train.patch")));
   if (resident.left_out() > 0) {
     log_info("data: {} of the training photos left out: smaller than a patch of {} pixels", resident.left_out(),
              config.get_int("train.patch"));
   }
-  std::vector<SrPhoto> sample(
-      train.photos().begin(),
-      train.photos().begin() + std::min<std::ptrdiff_t>(kTrainSample, std::ssize(train.photos())));
+  std::vector<SrPhoto> sample = training_sample(sr_task(config), train.photos());
   data_ = std::make_unique<Data>(Data{key, std::move(train), std::move(val), std::move(resident), std::move(sample)});
   return *data_;
 }

@@ -78,8 +78,10 @@ std::unique_ptr<Device> open_device(const Config& config) {
     }
   }
   if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
-  static std::string said;  // a benchmark opens many devices
-  if (std::exchange(said, reason) != reason) {
+  static std::string said;           // a benchmark opens many devices
+  if (plugin.registry != nullptr) {  // there is a GPU, and it cannot be used now
+    log_warn("the GPU is not used: {}", reason);
+  } else if (std::exchange(said, reason) != reason) {
     log_info("device: cpu, because CUDA cannot be used: {}; `gridstep doctor` tells more",
              reason.substr(0, reason.find(": ")));
   }
@@ -151,8 +153,9 @@ std::vector<CellOutcome> TaskRunner::run(std::span<const Cell> cells, const RunO
   warned_ = unsuited;
   if (need.total() > have) {
     const Bytes fitting = have / std::max<Bytes>(planned(cells.first(1)).total(), 1);
-    fail<DeviceError>("{} network{} at batch {} take {}, {} are available; {}", cells.size(),
-                      cells.size() == 1 ? "" : "s", config.get_int("train.batch"), mib(need.total()), mib(have),
+    fail<DeviceError>("{} at batch {} needs {}, {} are available; {}",
+                      cells.size() == 1 ? "1 network" : fmt::format("a population of {} networks", cells.size()),
+                      config.get_int("train.batch"), mib(need.total()), mib(have),
                       fitting >= 1 ? fmt::format("--set train.replicas={} fits", fitting)
                                    : fmt::format("use a smaller {}", size_keys()));
   }

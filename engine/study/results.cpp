@@ -82,6 +82,7 @@ ordered_json row_json(const SummaryRow& row) {
   object["mean"] = json_optional(row.score.mean);
   object["std"] = json_optional(row.score.std);
   object["ci95"] = interval_json(row.score);
+  if (row.top5) object["top5"] = *row.top5;
   if (row.drop.n > 0) object["drop"] = {{"mean", json_optional(row.drop.mean)}, {"ci95", interval_json(row.drop)}};
   object["rank"] = row.rank;
   return object;

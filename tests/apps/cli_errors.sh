@@ -51,8 +51,14 @@ expect 2 '--data' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --im
 expect 2 '--out' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work" --out "$work/out.png"
 expect 2 'no effect on espcn' -- "$gridstep" describe espcn --size 64
 expect 2 'no effect on resnet20' -- "$gridstep" describe resnet20 --patch 17
+expect 2 '--split' -- "$gridstep" eval --checkpoint "$work/none.safetensors" --image "$work/in.png" --out "$work/out.png" --split train
+expect 2 'See gridstep data list --help' -- "$gridstep" data list "$work" --dataset div2k
+expect 0 'the images are generated' -- "$gridstep" train espcn --lr 0.001 --device cpu --set data.synthetic_images=2 --set data.synthetic_val_images=1 --set "data.cache=$work/cache2" --out "$work/c" --dry-run
 mkdir -p "$work/own/train"  # photos of one's own
 expect 3 'data set image_folder' -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/own" --device cpu --out "$work/c"
+mkdir -p "$work/own/DIV2K_train_HR"
+expect 3 'data set div2k' -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/own" --device cpu --out "$work/c"
+rmdir "$work/own/DIV2K_train_HR"
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
 printf 'not a checkpoint' > "$work/broken.safetensors"
 expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"

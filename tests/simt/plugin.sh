@@ -121,6 +121,7 @@ close_losses ten ten-cpu 1e-3
 trained halves photos --set train.backward=bfloat16
 trained halves-solo photos --set train.backward=bfloat16 --set train.replicas=1
 same_bits halves halves-solo
+cmp -s "$work"/{halves,photos}/cells/adam-s0/checkpoints/last.safetensors && fail "gradients in bfloat16 have the bits of float32"
 close_losses halves photos 0.05
 
 last=$work/photos/cells/adam-s0/checkpoints/last.safetensors

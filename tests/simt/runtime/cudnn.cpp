@@ -1,13 +1,14 @@
 // cuDNN's convolutions, as far as the plug-in calls them (its legacy interface), on the emulated runtime: float32, NHWC
 // with KRSC filters, sums in double. Sums of codes come out exact, as the real algorithms' do; other bits differ. Of
 // the algorithms that it proposes only the last is fit: the others do not run in the same order each time, transform
-// their operands or are not supported, and whoever takes them is refused, as are float32 products that TF32 could
-// replace.
+// their operands or are not supported, and whoever takes them is refused, as is the default arithmetic, which may be
+// TF32 or not. With tensor cores operands are rounded to TF32.
 #include <cudnn.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -137,6 +138,18 @@ struct Operand {
   const float* floats() const { return static_cast<const float*>(data); }
 };
 
+// As tensor cores take float32: ten bits of mantissa. Codes stay what they are.
+std::vector<float> as_tf32(const Operand& operand) {
+  std::vector<float> rounded(operand.floats(), operand.floats() + operand.size);
+  for (float& v : rounded) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &v, sizeof bits);
+    bits = (bits + 0x1000u) & ~0x1fffu;
+    std::memcpy(&v, &bits, sizeof bits);
+  }
+  return rounded;
+}
+
 struct Factors {
   const void *alpha, *beta;
   bool plain() const { return *static_cast<const float*>(alpha) == 1.0f && *static_cast<const float*>(beta) == 0.0f; }
@@ -153,7 +166,11 @@ cudnnStatus_t run(cudnnHandle_t handle, const Shape& g, cudnnMathType_t math, Pa
   handle->stream->add([=] {
     std::memset(workspace, 0xff, kWorkspace);
     std::vector<double> sums(size, 0.0);
-    pass(g, a.floats(), b.floats(), sums.data());
+    if (math == CUDNN_TENSOR_OP_MATH) {
+      pass(g, as_tf32(a).data(), as_tf32(b).data(), sums.data());
+    } else {
+      pass(g, a.floats(), b.floats(), sums.data());
+    }
     std::transform(sums.begin(), sums.end(), static_cast<float*>(out), [](double v) { return static_cast<float>(v); });
   });
   return CUDNN_STATUS_SUCCESS;
