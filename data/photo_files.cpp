@@ -126,6 +126,13 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+std::string photo_data_set(const fs::path& root) {
+  if (is_folder(root / "DIV2K_train_HR") || is_folder(root / "DIV2K_valid_HR")) return "div2k";
+  const bool own = is_folder(root / "train") || is_folder(root / "val") ||
+                   (is_folder(root) && !list_photos(root, Search::kFlat).empty());
+  return own ? "image_folder" : "div2k";
+}
+
 std::string describe_folder(const fs::path& folder) {
   std::error_code error;
   if (folder.empty()) return "no folder was given";

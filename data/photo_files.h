@@ -34,6 +34,11 @@ std::unique_ptr<SrSource> open_split_folders(const SrDataOptions& options);
 // False as well for what cannot be looked at.
 bool is_folder(const fs::path& path);
 
+// What a folder is taken for where no data set is named: DIV2K by its folders' names, photos of one's own
+// (image_folder) where train/, val/ or photos lie, and DIV2K again, whose error says where to get it, where nothing
+// does.
+std::string photo_data_set(const fs::path& root);
+
 // What lies in a folder, for messages: "12 images, 1 other file; folders: a, b". Never throws.
 std::string describe_folder(const fs::path& folder);
 

@@ -219,8 +219,7 @@ void add_pack(CLI::App& data) {
     const bool labelled = args->size > 0 || args->name == "food101" || args->name == "tsinghua_dogs";
     if (labelled && args->name == "div2k") fail<ConfigError>("--size: data set div2k has no classes");
     if (!labelled) return run_pack(*args);
-    for (const char* option : {"--scale", "--border"})
-      if (command->count(option) > 0) fail<ConfigError>("{} has no effect on a data set for classification", option);
+    refuse_options(*command, {"--scale", "--border"}, "on a data set for classification");
     run_labelled_pack(*args);
   });
 }

@@ -232,6 +232,11 @@ void run_describe(const DescribeArgs& args) {
 
 }  // namespace
 
+void refuse_options(const CLI::App& command, std::initializer_list<const char*> options, std::string_view where) {
+  for (const char* option : options)
+    if (command.count(option) > 0) fail<ConfigError>("{} has no effect {}", option, where);
+}
+
 void add_describe_command(CLI::App& app) {
   auto args = std::make_shared<DescribeArgs>();
   CLI::App* command = app.add_subcommand(
@@ -257,11 +262,11 @@ void add_describe_command(CLI::App& app) {
   command->add_flag("--nodes", args->nodes, "List every node of the training step");
   command->callback([args, command] {
     const bool enlarges = find_model(args->model).task == "super-resolution";
-    const std::vector<const char*> of_others =
-        enlarges ? std::vector{"--size", "--classes", "--stem", "--shortcut", "--normalize"}
-                 : std::vector{"--scale", "--activation", "--patch"};
-    for (const char* option : of_others)
-      if (command->count(option) > 0) fail<ConfigError>("{} has no effect on {}", option, args->model);
+    if (enlarges) {
+      refuse_options(*command, {"--size", "--classes", "--stem", "--shortcut", "--normalize"}, "on " + args->model);
+    } else {
+      refuse_options(*command, {"--scale", "--activation", "--patch"}, "on " + args->model);
+    }
     run_describe(*args);
   });
 }

@@ -65,9 +65,7 @@ Config config_of(const SafetensorsFile& file, const EvalArgs& args) {
   if (!args.name.empty()) {
     config.set("data.name", args.name, "--dataset");
   } else if (!args.data.empty() && task_of(config) == Task::kSuperResolution) {
-    const fs::path root = args.data;
-    const bool official = is_folder(root / "DIV2K_train_HR") || is_folder(root / "DIV2K_valid_HR");
-    config.set("data.name", std::string(official ? "div2k" : "image_folder"), "--data");
+    config.set("data.name", photo_data_set(args.data), "--data");
   }
   if (!args.data.empty()) config.set("data.root", args.data, "--data");
   for (const char* limit : {"data.train_limit", "data.val_limit"}) config.set(limit, std::int64_t{0}, "eval");
@@ -184,19 +182,14 @@ void eval_classifier(const SafetensorsFile& file, const Config& config, const Ev
   write_file_atomic(args.json, result.dump(2) + "\n");
 }
 
-void check_purpose(const EvalArgs& args) {
-  if (args.image.empty()) {
-    if (!args.out.empty()) fail<ConfigError>("--out {} has no effect without --image", args.out);
-    return;
-  }
+void check_purpose(const EvalArgs& args, const CLI::App& command) {
+  if (args.image.empty()) return refuse_options(command, {"--out"}, "without --image");
   if (args.out.empty()) fail<ConfigError>("--image {} needs --out FILE.png for the enlarged image", args.image);
-  for (const auto& [option, value] : {std::pair{"--data", args.data}, {"--dataset", args.name}, {"--json", args.json}})
-    if (!value.empty()) fail<ConfigError>("{} {} has no effect with --image", option, value);
+  refuse_options(command, {"--data", "--dataset", "--json", "--split"}, "with --image");
   require_png_output(args.image, args.out);
 }
 
 void run_eval(const EvalArgs& args) {
-  check_purpose(args);
   if (args.data.empty() && args.name.empty() && args.image.empty()) {
     fail<ConfigError>("nothing to evaluate on: give --data DIR, --dataset synthetic, or --image FILE");
   }
@@ -241,7 +234,7 @@ void add_eval_command(CLI::App& app) {
   add_choice(*command, "--arithmetic", args->arithmetic,
              "integer codes, or plain fake-quantization (default: the checkpoint's)", {"codes", "float"});
   command->callback([args, command] {
-    if (!args->image.empty() && command->count("--split") > 0) fail<ConfigError>("--split has no effect with --image");
+    check_purpose(*args, *command);
     run_eval(*args);
   });
 }

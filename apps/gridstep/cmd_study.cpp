@@ -90,15 +90,13 @@ Study find_study(const std::string& name) {
                     join(names));
 }
 
-// A folder given and no data set named: photos of one's own where they lie in train/, else what the shipped studies
-// use.
+// A folder given and no data set named.
 void name_data_set(Study& study) {
   const bool has_root = study.base.is_explicit("data.root") || study.find_axis("data.root") != nullptr;
   if (!has_root || study.base.is_explicit("data.name") || study.find_axis("data.name") != nullptr) return;
   const fs::path root = study.base.get_string("data.root");
-  const bool own = !root.empty() && is_folder(root / "train") && !is_folder(root / "DIV2K_train_HR");
-  const bool classifies = task_of(study.base) == Task::kClassification;
-  study.base.set("data.name", std::string(own ? "image_folder" : classifies ? "cifar10" : "div2k"), "--data");
+  const std::string classes = is_folder(root / "train") ? "image_folder" : "cifar10";
+  study.base.set("data.name", task_of(study.base) == Task::kClassification ? classes : photo_data_set(root), "--data");
 }
 
 void apply_options(Study& study, const StudyArgs& args) {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace CLI {
 class App;
@@ -28,6 +30,9 @@ void add_eval_command(CLI::App& app);      // eval
 void add_describe_command(CLI::App& app);  // describe
 void add_data_commands(CLI::App& app);     // data reduce | check | synth | pack
 void add_doctor_command(CLI::App& app);    // doctor
+
+// Throws ConfigError where one of the options was given: "--patch has no effect on resnet20". (cmd_describe.cpp)
+void refuse_options(const CLI::App& command, std::initializer_list<const char*> options, std::string_view where);
 
 // What trains the cells of a study; `run_options` holds the run.* keys. Opens no data. DeviceError: a device that was
 // asked for and is not there.

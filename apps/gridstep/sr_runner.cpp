@@ -72,7 +72,7 @@ std::int64_t steps_of(const Config& c, const ResidentPhotos& photos) {
   return chosen > 0 ? chosen : photos.steps_per_epoch(c.get_int("train.batch"));
 }
 
-// The first photos that can be measured; where none can, that is an error of the evaluator.
+// The first photos that can be measured. Throws DataError where none can.
 std::vector<SrPhoto> training_sample(const SrTask& task, const std::vector<SrPhoto>& photos) {
   std::vector<SrPhoto> sample;
   for (const SrPhoto& photo : photos) {

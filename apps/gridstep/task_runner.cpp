@@ -78,10 +78,10 @@ std::unique_ptr<Device> open_device(const Config& config) {
     }
   }
   if (wanted == "cuda") fail<DeviceError>("--device cuda cannot be used: {}; `gridstep doctor` tells more", reason);
-  static std::string said;           // a benchmark opens many devices
+  static bool said = false;          // a benchmark opens many devices
   if (plugin.registry != nullptr) {  // there is a GPU, and it cannot be used now
     log_warn("the GPU is not used: {}", reason);
-  } else if (std::exchange(said, reason) != reason) {
+  } else if (!std::exchange(said, true)) {
     log_info("device: cpu, because CUDA cannot be used: {}; `gridstep doctor` tells more",
              reason.substr(0, reason.find(": ")));
   }

@@ -59,6 +59,15 @@ expect 3 'data set image_folder' -- "$gridstep" train espcn --optimizer adam --l
 mkdir -p "$work/own/DIV2K_train_HR"
 expect 3 'data set div2k' -- "$gridstep" train espcn --optimizer adam --lr 0.001 --data "$work/own" --device cpu --out "$work/c"
 rmdir "$work/own/DIV2K_train_HR"
+# A training photo that is too small to be measured is passed over, the first by name too; in val/ it is named. Photos need no train/.
+expect 0 . -- "$gridstep" data synth "$work/photos" --images 5 --size 64
+photo=$(find "$work/photos/train" -name '*.png' | head -1)
+expect 0 . -- "$gridstep" data reduce "$photo" "$work/photos/train/0.png" --scale 3
+own=(--lr 0.001 --epochs 1 --set train.steps_per_epoch=1 --set train.patch=5 --device cpu --set "data.cache=$work/cache2")
+expect 0 'data: image_folder train: 6 photos' -- "$gridstep" train espcn --data "$work/photos" "${own[@]}" --out "$work/d"
+expect 0 image_folder -- "$gridstep" train espcn --data "$work/photos/train" "${own[@]}" --out "$work/e" --dry-run
+cp "$work/photos/train/0.png" "$work/photos/val/tiny.png"
+expect 3 'tiny.png (21 x 21)' -- "$gridstep" train espcn --data "$work/photos" "${own[@]}" --out "$work/e"
 expect 3 checkpoint -- "$gridstep" eval --checkpoint "$work/none.safetensors" --data "$work"
 printf 'not a checkpoint' > "$work/broken.safetensors"
 expect 3 broken.safetensors -- "$gridstep" eval --checkpoint "$work/broken.safetensors" --data "$work"

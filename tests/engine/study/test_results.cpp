@@ -208,6 +208,7 @@ TEST_CASE("of more than ten classes the table shows top-5 beside top-1", "[study
     const auto table = study_table(example.study, example.cells, example.rows(), example.facts, TableStyle::kTerminal);
     CHECK((table.find("top-5") != std::string::npos) == (chance == 1.0));
     CHECK((table.find("72.50") != std::string::npos) == (chance == 1.0));
+    CHECK(example.results()["summary"][0].contains("top5") == (chance == 1.0));
   }
 }
 
